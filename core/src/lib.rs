@@ -12,5 +12,6 @@ pub mod query;
 pub mod cycle;
 pub mod http;
 
+pub mod redact;
 pub mod settings;
 pub mod telemetry;

@@ -1,5 +1,9 @@
 //! Which models an environment monitors, who serves them and at what prices. Pure.
 
+mod build;
+mod known;
+mod rules;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -10,6 +14,9 @@ use crate::{
     provider::{Access, Provider},
     record::Environment,
 };
+
+pub use build::Plan;
+pub use rules::{OutputLimits, ProviderRule};
 
 /// US dollars per token, exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,9 @@ use crate::{
     record::{CycleId, Record},
 };
 
+/// What a probe asks, after its nonce: about 120 tokens, answered at some length by every model.
+pub const DEFAULT_PROMPT: &str = "Explain.";
+
 /// When a cycle's probes were due, and when they must be over.
 #[derive(Debug, Clone)]
 pub struct Schedule {

@@ -10,6 +10,8 @@ use std::{fmt, str::FromStr};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::redact;
+
 /// Who serves a model, and so which wire format is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Provider {
@@ -61,7 +63,7 @@ impl FromStr for Provider {
 }
 
 /// How one environment reaches one provider.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Access {
     /// As the provider's own SDK takes it (OpenAI's with `/v1`).
     pub base_url: Url,
@@ -69,4 +71,15 @@ pub struct Access {
     pub api_key: Option<SecretString>,
     /// Azure's `api-version`.
     pub api_version: Option<String>,
+}
+
+impl fmt::Debug for Access {
+    /// Without the credentials that a URL may hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access")
+            .field("base_url", &redact::url(&self.base_url))
+            .field("api_key", &self.api_key)
+            .field("api_version", &self.api_version)
+            .finish()
+    }
 }

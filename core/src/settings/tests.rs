@@ -1,0 +1,127 @@
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::provider::Provider;
+
+fn settings(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    Settings::from_vars(&pairs.iter().copied().collect(), Host::Local)
+}
+
+fn problems(pairs: &[(&str, &str)]) -> String {
+    settings(pairs).expect_err("these settings are unusable").to_string()
+}
+
+#[test]
+fn with_nothing_set_the_predecessors_defaults_hold() {
+    let settings = settings(&[]).expect("defaults are usable");
+    assert_eq!(settings.monitoring.mode, Mode::Simple);
+    let names: Vec<_> = settings.environments().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["dev", "test", "qa", "prod"]);
+    let [dev] = settings.monitoring.measured.as_slice() else { panic!("simple mode measures one environment") };
+    assert_eq!(dev.usage.url.as_str(), "http://localhost:8001/api/llm-usage");
+    let derived: Vec<_> =
+        settings.monitoring.derived.iter().map(|v| format!("{} {}", v.environment, v.fraction)).collect();
+    assert_eq!(derived, ["test 0.05", "qa 0.10", "prod 0.15"]);
+    assert_eq!((settings.monitoring.interval.as_secs(), settings.monitoring.timeout.as_secs()), (60, 30));
+    assert_eq!(settings.serving.listen, "127.0.0.1:8000");
+    assert_eq!(settings.serving.cors, Cors::Loopback);
+}
+
+#[test]
+fn every_problem_is_named_at_once_with_variable_value_and_what_is_accepted() {
+    let text = problems(&[
+        ("MULTI_ENV_MODE", "both"),
+        ("MONITOR_INTERVAL", "1m"),
+        ("ENVIRONMENTS", "dev,dev"),
+        ("LISTEN", "8000"),
+        ("MODEL_PROVIDERS", "x=mistral"),
+        ("STORE", "s3"),
+    ]);
+    for expected in [
+        "MULTI_ENV_MODE=\"both\": expected simple or full",
+        "MONITOR_INTERVAL=\"1m\": expected whole seconds",
+        "ENVIRONMENTS=\"dev,dev\": expected unique names",
+        "LISTEN=\"8000\": expected HOST:PORT",
+        "MODEL_PROVIDERS=\"x=mistral\": expected pattern=provider",
+        "RECORDS_BUCKET is not set",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing in\n{text}");
+    }
+    assert_eq!(text.lines().count(), 6);
+}
+
+#[test]
+fn full_mode_needs_a_usage_endpoint_for_each_environment() {
+    let text = problems(&[("MULTI_ENV_MODE", "FULL"), ("QA_USAGE_ENDPOINT", "http://qa/usage")]);
+    assert!(
+        text.contains("TEST_USAGE_ENDPOINT is not set") && text.contains("PROD_USAGE_ENDPOINT is not set"),
+        "{text}"
+    );
+    assert!(!text.contains("QA_") && !text.contains("DEV_"), "{text}");
+}
+
+#[test]
+fn an_environments_own_key_and_base_url_win_over_the_plain_ones() {
+    let settings = settings(&[
+        ("ENVIRONMENTS", "dev,prod-eu"),
+        ("ENVIRONMENT", "Prod-EU"),
+        ("PROD_EU_USAGE_ENDPOINT", "http://usage/"),
+        ("PROD_EU_OPENAI_API_KEY", "own"),
+        ("OPENAI_API_KEY", "plain"),
+        ("OPENAI_API_BASE", "http://gateway/v1"),
+        ("ANTHROPIC_API_KEY", ""),
+    ])
+    .expect("usable");
+    let [prod] = settings.monitoring.measured.as_slice() else { panic!("one environment is measured") };
+    let openai = prod.accesses.get(&Provider::OpenAi).expect("a key is set");
+    assert_eq!(openai.api_key.as_ref().map(ExposeSecret::expose_secret), Some("own"));
+    assert_eq!(openai.base_url.as_str(), "http://gateway/v1");
+    assert!(!prod.accesses.contains_key(&Provider::Anthropic), "an empty key is no key");
+    assert!(prod.accesses.contains_key(&Provider::Ollama), "Ollama needs no key");
+}
+
+#[test]
+fn an_environment_called_azure_does_not_take_azures_key_for_openais() {
+    let settings = settings(&[
+        ("ENVIRONMENTS", "azure"),
+        ("ENVIRONMENT", "azure"),
+        ("AZURE_USAGE_ENDPOINT", "http://usage/"),
+        ("AZURE_OPENAI_API_KEY", "azures"),
+        ("OPENAI_API_KEY", "plain"),
+    ])
+    .expect("usable");
+    let [azure] = settings.monitoring.measured.as_slice() else { panic!("one environment is measured") };
+    let openai = azure.accesses.get(&Provider::OpenAi).expect("a key is set");
+    assert_eq!(openai.api_key.as_ref().map(ExposeSecret::expose_secret), Some("plain"));
+}
+
+#[test]
+fn no_secret_shows_in_a_problem_or_in_debug() {
+    let text = problems(&[
+        ("OPENAI_API_KEY", "sk-geheim\u{e9}"),
+        ("DEV_USAGE_ENDPOINT", "htp://user:geheim@host/"),
+        ("API_TOKEN", "geheim\u{1}"),
+    ]);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(!text.contains("geheim"), "{text}");
+    let vars: Vars = [("OPENAI_API_KEY", "sk-geheim"), ("API_TOKEN", "geheim")].into_iter().collect();
+    let settings = Settings::from_vars(&vars, Host::Local).expect("usable");
+    assert!(!format!("{vars:?} {settings:?}").contains("geheim"));
+}
+
+#[test]
+fn a_real_variable_wins_over_the_file() {
+    let process: Vars = [("MONITOR_INTERVAL", "5")].into_iter().collect();
+    let (file, _) = dotenv::parse("MONITOR_INTERVAL=9\nLLM_API_TIMEOUT=2.5", &process);
+    let settings = Settings::from_vars(&process.or(file), Host::Local).expect("usable");
+    assert_eq!(settings.monitoring.interval.as_secs(), 5);
+    assert_eq!(settings.monitoring.timeout.as_millis(), 2500);
+}
+
+#[test]
+fn output_limits_may_differ_by_model() {
+    let settings = settings(&[("PROBE_MAX_OUTPUT_TOKENS", "64, o4-*=1024")]).expect("usable");
+    let limits = settings.probing.max_output_tokens;
+    assert_eq!((limits.of("gpt-4o"), limits.of("o4-mini")), (64, 1024));
+    assert!(problems(&[("PROBE_MAX_OUTPUT_TOKENS", "0")]).contains("PROBE_MAX_OUTPUT_TOKENS=\"0\""));
+}
