@@ -12,9 +12,11 @@ mod storing;
 mod urls;
 mod vars;
 
-use crate::record::Environment;
+use std::sync::Arc;
 
-pub use monitoring::{EnvironmentSettings, Mode, Monitoring, UsageEndpoint, Variation};
+use crate::{catalog::Plan, cycle::Measured, record::Environment};
+
+pub use monitoring::{EnvironmentSettings, Mode, Monitoring, UsageEndpoint};
 pub use probing::Probing;
 pub use serving::{Cors, Serving};
 pub use storing::{StoreSettings, Storing};
@@ -57,6 +59,23 @@ impl Settings {
         };
         let problems = source.into_problems();
         if problems.is_empty() { Ok(settings) } else { Err(SettingsError(problems)) }
+    }
+
+    /// The environments that are really measured, as a [`Monitor`](crate::cycle::Monitor) takes them.
+    pub fn measured(&self) -> Vec<Measured> {
+        let measured = self.monitoring.measured.iter().map(|one| Measured {
+            plan: Plan {
+                environment: one.environment.clone(),
+                accesses: one.accesses.clone(),
+                rules: self.probing.provider_rules.clone(),
+                prompt: Arc::clone(&self.probing.prompt),
+                limits: self.probing.max_output_tokens.clone(),
+                timeout: self.monitoring.timeout,
+            },
+            usage_url: one.usage.url.clone(),
+            usage_token: one.usage.token.clone(),
+        });
+        measured.collect()
     }
 
     /// The names of all environments, in the order set.

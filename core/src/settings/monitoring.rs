@@ -9,7 +9,7 @@ use super::{
     urls::http_url,
     vars::{Source, items, whole},
 };
-use crate::{catalog::Accesses, record::Environment, redact};
+use crate::{catalog::Accesses, cycle::Variation, record::Environment, redact};
 
 /// The predecessor's default, where our own `mock` listens too.
 const DEV_USAGE_ENDPOINT: &str = "http://localhost:8001/api/llm-usage";
@@ -69,15 +69,6 @@ impl fmt::Debug for UsageEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UsageEndpoint").field("url", &redact::url(&self.url)).field("token", &self.token).finish()
     }
-}
-
-/// A derived environment: latency and cost of the measured one, times (1 + `fraction`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variation {
-    /// The derived environment.
-    pub environment: Environment,
-    /// 0.05 is +5 %.
-    pub fraction: Decimal,
 }
 
 pub(super) fn read(source: &mut Source<'_>) -> Monitoring {

@@ -82,7 +82,7 @@ mod tests {
         let report =
             parse(br#"[{"llmCode":"a,\"b","cost":1.5,"inputTokenRate":1.5e-7},{"llmCode":"c"}]"#).expect("a report");
         let first = Kept::default().changed_rows(&report, DateTime::UNIX_EPOCH);
-        assert_eq!(first.iter().filter(|byte| **byte == b'\n').count(), 2);
+        assert_eq!(String::from_utf8_lossy(&first).lines().count(), 2);
 
         let file = [KEPT_HEADER.as_bytes(), &first].concat();
         let mut kept = Kept::from_csv(day, Some(&file));
