@@ -1,1 +1,68 @@
-//! x
+//! LLM Monitor on one machine. `main` calls [`run`]; the [`mock`] servers are public because tests drive them too.
+
+mod check;
+mod cli;
+mod cycle_command;
+mod demo;
+pub mod mock;
+mod output;
+mod schedule;
+mod serve;
+mod signals;
+mod unsaved;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use llm_monitor_core::{
+    settings::Vars,
+    telemetry::{self, LogFormat},
+};
+
+use cli::{Cli, Command};
+use wiring::StartError;
+
+/// What a program that could not run at all exits with; clap uses the same for a bad command line.
+const COULD_NOT_RUN: u8 = 2;
+
+/// Runs the program with the process's arguments.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::init(LogFormat::Text, log_filter(&cli.command));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    match runtime.block_on(dispatch(&cli)) {
+        Ok(code) => code,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+async fn dispatch(cli: &Cli) -> Result<ExitCode, StartError> {
+    let vars = || wiring::variables(&cli.env_file);
+    match &cli.command {
+        Command::Serve => serve::run(&vars()?).await.map(|()| ExitCode::SUCCESS),
+        Command::Cycle(args) => cycle_command::run(&vars()?, args).await,
+        Command::Check(args) => check::run(&vars()?, args).await,
+        Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Mock(args) => Ok(mock::command::run(args).await.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+/// `RUST_LOG` where it is set. Otherwise what runs for long says what it does, and what prints a result stays quiet.
+fn log_filter(command: &Command) -> &'static str {
+    match command {
+        Command::Serve | Command::Mock(_) => "info",
+        Command::Cycle(_) | Command::Check(_) => "warn",
+        Command::Demo(_) => "error",
+    }
+}
+
+fn fail(problems: &str) -> ExitCode {
+    for line in problems.lines() {
+        eprintln!("llm-monitor: {line}");
+    }
+    ExitCode::from(COULD_NOT_RUN)
+}

@@ -1,0 +1,232 @@
+//! `demo`: a mock of everything outside, and the monitor, in one process. Real requests, real measurements, no key, no internet.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use anyhow::Context;
+use llm_monitor_core::{
+    cycle::{CycleReport, OnProgress, Progress},
+    provider::Provider,
+    record::{Environment, Record, csv},
+    settings::{Settings, Vars},
+    store::{Backlog, FileStore},
+};
+use tokio::net::TcpListener;
+
+use crate::{
+    cli::DemoArgs,
+    mock::{Mock, MockConfig, MockServer},
+    output::{Matrix, duration, is_terminal, say},
+    serve::Service,
+    signals,
+    wiring::{self, StartError},
+};
+
+/// Marks the demo's rows, so that no one mistakes them for their own.
+const LOCATION: &str = "demo";
+/// How many ports after the usual one are tried.
+const PORTS_TRIED: u16 = 20;
+
+pub(crate) async fn run(args: &DemoArgs) -> Result<(), StartError> {
+    let stop = signals::stop_on_signal()?;
+    let mock = Mock::start_on_free_port(MockConfig::demo()).await.context("cannot start the mock servers")?;
+    let listener = bind_free(&args.listen).await?;
+    let csv_path = csv_path(&args.csv);
+    let settings = wiring::settings(&variables(&mock, args, &csv_path)?)?;
+
+    // What a store keeps beside the CSV is of no use after a demo: it goes with the process.
+    let beside = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let store = FileStore::open_with(&csv_path, beside.path()).await.map_err(StartError::Store)?;
+
+    let url = format!("http://{}", listener.local_addr().context("the listening address")?);
+    let screen = Screen::new(&settings, intro(&url, &mock, &csv_path));
+    screen.draw();
+
+    let on_progress: &OnProgress = &|progress| screen.progress(progress);
+    let mut cycles_left = args.cycles;
+    let service =
+        Service { settings: &settings, store: Arc::new(Backlog::new(Arc::new(store))), listener, stop: stop.clone() };
+    let on_cycle = |report: &CycleReport| {
+        screen.cycle_ended(report);
+        if let Some(left) = cycles_left.as_mut() {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                stop.cancel();
+            }
+        }
+    };
+    service.run(on_progress, on_cycle).await?;
+    mock.stop().await;
+    say(format!("\nThe demo's rows are in {}; nothing else is left behind.", csv_path.display()));
+    Ok(())
+}
+
+/// The demo's own settings: none of the user's real variables takes part, so no real key can go anywhere.
+fn variables(mock: &MockServer, args: &DemoArgs, csv_path: &Path) -> anyhow::Result<Vars> {
+    let mut pairs = vec![
+        ("MULTI_ENV_MODE".to_owned(), "full".to_owned()),
+        ("MONITOR_INTERVAL".to_owned(), args.interval.to_string()),
+        ("LLM_API_TIMEOUT".to_owned(), "4".to_owned()),
+        ("PROBE_LOCATION".to_owned(), LOCATION.to_owned()),
+        ("LATENCY_DATA_CSV".to_owned(), csv_path.to_str().context("--csv: expected a Unicode path")?.to_owned()),
+    ];
+    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"] {
+        pairs.push((name.to_owned(), "demo-key".to_owned()));
+    }
+    let bases = [
+        (Provider::OpenAi, "OPENAI_BASE_URL"),
+        (Provider::Anthropic, "ANTHROPIC_BASE_URL"),
+        (Provider::Gemini, "GEMINI_BASE_URL"),
+        (Provider::Ollama, "OLLAMA_BASE_URL"),
+    ];
+    for name in ["dev", "test", "qa", "prod"] {
+        let environment: Environment = name.parse()?;
+        let prefix = name.to_ascii_uppercase();
+        pairs.push((format!("{prefix}_USAGE_ENDPOINT"), mock.usage_url(&environment).to_string()));
+        for (provider, variable) in bases {
+            pairs.push((format!("{prefix}_{variable}"), mock.base_url(&environment, provider).to_string()));
+        }
+    }
+    Ok(pairs.into_iter().collect())
+}
+
+/// The file to write: `wanted`, unless that holds somebody's real measurements; these are never mixed with a demo's.
+fn csv_path(wanted: &Path) -> PathBuf {
+    if is_of_a_demo(wanted) {
+        return wanted.to_owned();
+    }
+    let stem = wanted.file_stem().and_then(|stem| stem.to_str()).unwrap_or("latency_data");
+    wanted.with_file_name(format!("{stem}-demo.csv"))
+}
+
+/// Whether `path` is absent, empty, or begins with a demo's rows.
+fn is_of_a_demo(path: &Path) -> bool {
+    use std::io::Read;
+    let Ok(file) = std::fs::File::open(path) else { return !path.exists() };
+    let mut head = Vec::new();
+    if file.take(16 * 1024).read_to_end(&mut head).is_err() {
+        return false;
+    }
+    let whole_lines = head.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| head.get(..=end).unwrap_or(&[]));
+    let first = csv::decode(whole_lines, 2).records.into_iter().next();
+    first.map_or(head.len() <= csv::header_line().len() + 1, |record| record.location.as_deref() == Some(LOCATION))
+}
+
+async fn bind_free(address: &str) -> anyhow::Result<TcpListener> {
+    let (host, port) = address.rsplit_once(':').with_context(|| format!("--listen {address:?}: expected HOST:PORT"))?;
+    let first: u16 = port.parse().with_context(|| format!("--listen {address:?}: expected HOST:PORT"))?;
+    for port in first..=first.saturating_add(PORTS_TRIED) {
+        match TcpListener::bind((host, port)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error).with_context(|| format!("--listen {address:?}: cannot listen there")),
+        }
+    }
+    TcpListener::bind((host, 0)).await.with_context(|| format!("--listen {address:?}: cannot listen there"))
+}
+
+fn intro(url: &str, mock: &MockServer, csv_path: &Path) -> String {
+    format!(
+        "LLM Monitor demo: real probes of a mock of several providers' servers at http://{}\n\n  \
+         open    {url}\n  \
+         ask     curl '{url}/api/latency?environment=prod&limit=5'\n  \
+         rows    {}\n  \
+         stop    Ctrl-C\n",
+        mock.addr(),
+        csv_path.display(),
+    )
+}
+
+/// The live table at a terminal; a line for each probe elsewhere.
+struct Screen {
+    intro: String,
+    is_live: bool,
+    matrix: Mutex<Matrix>,
+    footer: Mutex<String>,
+}
+
+impl Screen {
+    fn new(settings: &Settings, intro: String) -> Self {
+        let matrix = Mutex::new(Matrix::new(settings.environments()));
+        Self { intro, is_live: is_terminal(), matrix, footer: Mutex::new("The first cycle runs …".to_owned()) }
+    }
+
+    fn progress(&self, progress: Progress<'_>) {
+        let Progress::Probed(record) = progress else { return };
+        lock(&self.matrix).take(record);
+        if self.is_live {
+            self.draw();
+        } else {
+            say(line(record));
+        }
+    }
+
+    fn cycle_ended(&self, report: &CycleReport) {
+        let summary = report.summary();
+        let failed = summary.probes - summary.succeeded;
+        let footer = format!(
+            "Each cell: time to first token / end to end. Cycle {}: {} probes, {failed} failed, {} rows written.",
+            summary.cycle_id, summary.probes, summary.written
+        );
+        lock(&self.footer).clone_from(&footer);
+        if self.is_live {
+            self.draw();
+        } else {
+            say(format!("{}\n{footer}", lock(&self.matrix).render()));
+        }
+    }
+
+    fn draw(&self) {
+        if self.is_live {
+            // Home, draw over, then clear what is left below: no flicker.
+            let text = format!("{}\n{}\n{}", self.intro, lock(&self.matrix).render(), lock(&self.footer));
+            say(format!("\u{1b}[H{}\u{1b}[K\u{1b}[J", text.replace('\n', "\u{1b}[K\n")));
+        } else {
+            say(&self.intro);
+        }
+    }
+}
+
+fn line(record: &Record) -> String {
+    let result = match (record.ttft_ms, record.latency_ms) {
+        (Some(ttft_ms), Some(latency_ms)) if record.is_success() => {
+            format!("first token {:>8}  end to end {:>8}", duration(ttft_ms), duration(latency_ms))
+        }
+        _ => format!("{}: {}", record.error_kind().map_or("error", |kind| kind.as_str()), record.error_message().unwrap_or("")),
+    };
+    format!("{:<5} {:<28} {result}", record.environment, record.model_name)
+}
+
+/// A panic elsewhere must not take the display with it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_never_writes_into_somebodys_real_measurements() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("latency_data.csv");
+        assert_eq!(csv_path(&path), path, "an absent file is the demo's");
+
+        let write = |location: &str| {
+            let mut record = Record::new("gpt-4o", Environment::dev(), chrono::Utc::now());
+            record.location = Some(location.to_owned());
+            record.latency_ms = Some(1.0);
+            let mut text = (csv::header_line() + "\n").into_bytes();
+            csv::encode(&record, &mut text);
+            std::fs::write(&path, text).expect("written");
+        };
+        write(LOCATION);
+        assert_eq!(csv_path(&path), path, "a demo's file is added to");
+        write("eu-west-1");
+        assert_eq!(csv_path(&path), folder.path().join("latency_data-demo.csv"));
+        std::fs::write(&path, "model_name,timestamp\n").expect("written");
+        assert_eq!(csv_path(&path), path);
+    }
+}

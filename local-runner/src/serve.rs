@@ -1,0 +1,144 @@
+//! `serve`: the monitoring timer and HTTP, in one process.
+
+use std::{future::IntoFuture, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use chrono::Utc;
+use llm_monitor_core::{
+    cycle::{CycleReport, OnProgress},
+    history::History,
+    http::{Api, CorsPolicy, router},
+    probe::Schedule,
+    record::CycleId,
+    settings::{Cors, Mode, Settings, Vars},
+    store::{Backlog, Store},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    schedule::{self, Due},
+    signals, unsaved,
+    wiring::{self, StartError},
+};
+
+/// How long open connections may go on after the monitor was told to stop.
+const HTTP_GRACE: Duration = Duration::from_secs(2);
+
+/// Runs until SIGINT or SIGTERM.
+pub(crate) async fn run(vars: &Vars) -> Result<(), StartError> {
+    let settings = wiring::settings(vars)?;
+    let stop = signals::stop_on_signal()?;
+    // The port before the store: a second `serve` by mistake then names the port, which a person knows.
+    let listener = bind(&settings.serving.listen).await?;
+    let store = wiring::open_store(&settings).await?;
+    warn_of_open_door(&settings, &listener);
+    let service = Service { settings: &settings, store, listener, stop };
+    service.run(&|_| {}, |_| {}).await
+}
+
+/// Everything that `serve` and `demo` run.
+pub(crate) struct Service<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) store: Arc<Backlog>,
+    pub(crate) listener: TcpListener,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Service<'_> {
+    /// Monitors and serves until `stop`; then finishes the running cycle's write and closes.
+    pub(crate) async fn run(
+        self,
+        on_progress: &OnProgress,
+        mut on_cycle: impl FnMut(&CycleReport),
+    ) -> Result<(), StartError> {
+        let store: Arc<dyn Store> = self.store.clone();
+        let monitor = wiring::monitor(self.settings, Arc::clone(&store))?;
+        let address = self.listener.local_addr().context("the listening address")?;
+        info!(%address, "listening on http://{address}");
+
+        let api = router(self.api(store));
+        let stop = self.stop.clone();
+        let server = axum::serve(self.listener, api).with_graceful_shutdown(async move { stop.cancelled().await });
+        let server = tokio::spawn(server.into_future());
+
+        let (stop, interval) = (&self.stop, self.settings.monitoring.interval);
+        schedule::every(interval, stop, Utc::now, async |Due { scheduled, at }| {
+            let schedule = Schedule { cycle_id: CycleId::at(scheduled), due: at.into_std(), stop_by: None };
+            let report = monitor.run(&schedule, stop, on_progress).await;
+            on_cycle(&report);
+        })
+        .await;
+
+        unsaved::write_or_say(&self.store).await;
+        match tokio::time::timeout(HTTP_GRACE, server).await {
+            Ok(Ok(Err(error))) => error!(%error, "the HTTP server ended: {error}"),
+            Ok(Err(error)) => error!(%error, "the HTTP server ended: {error}"),
+            Ok(Ok(Ok(()))) | Err(_) => {}
+        }
+        info!("stopped");
+        Ok(())
+    }
+
+    fn api(&self, store: Arc<dyn Store>) -> Api {
+        Api {
+            history: Arc::new(History::new(Arc::clone(&store))),
+            store,
+            environments: self.settings.environments(),
+            api_token: self.settings.serving.api_token.clone(),
+            cors: match &self.settings.serving.cors {
+                Cors::Loopback => CorsPolicy::Loopback,
+                Cors::Origins(origins) => CorsPolicy::Origins(origins.clone()),
+            },
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            monitor_interval: self.settings.monitoring.interval,
+            simple_mode: self.settings.monitoring.mode == Mode::Simple,
+            monitor_started_at: Some(Utc::now()),
+        }
+    }
+}
+
+/// Listens on `address`.
+///
+/// # Errors
+/// A busy port says which, and what to do.
+pub(crate) async fn bind(address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "LISTEN={address:?}: the port is in use by another program; stop that program, or set LISTEN to another port, \
+             like LISTEN={}",
+            another_port(address)
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("LISTEN={address:?}: no permission to listen there; choose a port of 1024 or more")
+        }
+        _ => anyhow::anyhow!("LISTEN={address:?}: cannot listen there: {error}"),
+    })
+}
+
+fn another_port(address: &str) -> String {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "8000"));
+    let next = port.parse::<u16>().ok().and_then(|port| port.checked_add(1)).unwrap_or(8001);
+    format!("{host}:{next}")
+}
+
+fn warn_of_open_door(settings: &Settings, listener: &TcpListener) {
+    let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    if !is_local && settings.serving.api_token.is_none() {
+        warn!("LISTEN={:?} can be reached from other hosts and API_TOKEN is not set: anyone may read", settings.serving.listen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_busy_port_says_which_and_what_to_do() {
+        let first = bind("127.0.0.1:0").await.expect("a free port");
+        let address = first.local_addr().expect("an address").to_string();
+        let error = bind(&address).await.expect_err("the port is taken").to_string();
+        assert!(error.contains(&address) && error.contains("in use") && error.contains("set LISTEN"), "{error}");
+    }
+}
