@@ -75,12 +75,8 @@ impl Slots {
             return Arc::clone(&slot.cell);
         }
         let cell = Arc::new(OnceCell::new());
-        let slot = Slot {
-            identity: Arc::clone(&segment.identity),
-            cell: Arc::clone(&cell),
-            bytes: 0,
-            last_used: self.clock,
-        };
+        let slot =
+            Slot { identity: Arc::clone(&segment.identity), cell: Arc::clone(&cell), bytes: 0, last_used: self.clock };
         if let Some(old) = self.by_name.insert(Arc::clone(&segment.name), slot) {
             self.bytes -= old.bytes;
         }

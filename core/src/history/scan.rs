@@ -125,8 +125,7 @@ impl<'a> Scan<'a> {
                 Some(merge) => merge,
                 none => match self.windows.front() {
                     Some(window) => {
-                        let scope =
-                            Scope { environments: self.environments.clone(), from: window.from, to: window.to };
+                        let scope = Scope { environments: self.environments.clone(), from: window.from, to: window.to };
                         let segments = self.history.segments(&scope).await?;
                         none.insert(Merge::new(*window, segments, self.direction))
                     }
