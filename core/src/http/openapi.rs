@@ -1,0 +1,69 @@
+//! `/openapi.json`: this API described from its own types.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+use super::{Api, Problem, health, latency, models, root};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "LLM Monitor",
+        description = "Live measurements of LLM endpoints. Durations are milliseconds (`_ms`), money is US dollars, times are \
+                       UTC. Errors are `application/problem+json` (RFC 9457); every answer carries `x-request-id`. With an \
+                       `API_TOKEN` set, everything under `/api` needs it; without one, reading is open and nothing can be added.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    servers((url = "/")),
+    tags(
+        (name = "records", description = "Measured probes"),
+        (name = "models", description = "Models in use and their prices"),
+        (name = "monitor", description = "The monitor itself"),
+    ),
+    paths(root::index, health::show, show, latency::list, latency::add, models::list),
+    components(schemas(Problem)),
+    modifiers(&Token),
+)]
+struct Document;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("`Authorization: Bearer <API_TOKEN>`, where one is configured"))
+            .build();
+        document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(bearer));
+    }
+}
+
+/// This document
+///
+/// OpenAPI 3.1.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "monitor",
+    operation_id = "openapi",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
+)]
+pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
+    // The same for the life of the process: it is written once.
+    static JSON: OnceLock<String> = OnceLock::new();
+    let json = JSON.get_or_init(|| {
+        let mut document = Document::openapi();
+        document.info.version.clone_from(&api.version);
+        document.to_json().unwrap_or_default()
+    });
+    ([(header::CONTENT_TYPE, "application/json")], json.as_str()).into_response()
+}
