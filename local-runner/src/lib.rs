@@ -1,1 +1,3 @@
-//! x
+//! The hosts of one machine: what `llm-monitor` runs.
+
+pub mod mock;
