@@ -103,7 +103,9 @@ fn announcement(server: &MockServer, environments: &[Environment], wants_key: bo
     for (name, value) in server.settings(environments) {
         // The key that is demanded is not repeated on the screen.
         let value = if wants_key && name.ends_with("_API_KEY") { "(the key it demands)".to_owned() } else { value };
-        text.push_str(&format!("{name}={value}\n"));
+        for part in [&name, "=", &value, "\n"] {
+            text.push_str(part);
+        }
     }
     text.push('\n');
     text

@@ -7,6 +7,7 @@
 mod behaviour;
 mod chance;
 pub mod command;
+mod config;
 mod log;
 mod pacing;
 mod script;
@@ -29,7 +30,8 @@ use llm_monitor_core::{provider::Provider, record::Environment};
 use tokio::sync::oneshot;
 use url::Url;
 
-pub use behaviour::{Behaviour, DemandedKey, Failure, FailureKind, MockConfig, MockEnvironment, MockModel};
+pub use behaviour::{Behaviour, Failure, FailureKind};
+pub use config::{DemandedKey, MockConfig, MockEnvironment, MockModel};
 pub use log::Seen;
 
 /// Why the mock could not start.

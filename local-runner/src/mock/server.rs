@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Shared,
-    behaviour::{Behaviour, Failure, FailureKind, MockModel},
+    behaviour::{Behaviour, Failure, FailureKind},
     chance::{alphanumeric, seeded},
+    config::MockModel,
     log::Seen,
     pacing::{Plan, milliseconds},
     script::Script,
@@ -61,7 +62,7 @@ pub(super) fn router(shared: Shared) -> Router {
 }
 
 async fn usage_of_dev(shared: State<Shared>, headers: HeaderMap, asked: Query<usage::Asked>) -> Response {
-    usage::answer(shared, "dev".to_owned(), headers, asked).await
+    usage::answer(&shared, "dev", &headers, &asked)
 }
 
 async fn usage_of_environment(
@@ -70,7 +71,7 @@ async fn usage_of_environment(
     headers: HeaderMap,
     asked: Query<usage::Asked>,
 ) -> Response {
-    usage::answer(shared, environment, headers, asked).await
+    usage::answer(&shared, &environment, &headers, &asked)
 }
 
 async fn no_such_path(method: Method, uri: Uri) -> Response {

@@ -2,7 +2,6 @@
 //! numbers.
 
 use axum::{
-    extract::{Query, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -10,7 +9,7 @@ use chrono::{Datelike, NaiveDate, Utc, Weekday};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Shared, behaviour::MockModel, chance::seeded};
+use super::{Shared, chance::seeded, config::MockModel};
 
 /// The query of a usage request.
 #[derive(Debug, Deserialize)]
@@ -36,12 +35,7 @@ struct Entry<'a> {
 }
 
 /// Answers `GET …/api/llm-usage?date=YYYY-MM-DD`.
-pub(super) async fn answer(
-    shared: State<Shared>,
-    environment: String,
-    headers: HeaderMap,
-    asked: Query<Asked>,
-) -> Response {
+pub(super) fn answer(shared: &Shared, environment: &str, headers: &HeaderMap, asked: &Asked) -> Response {
     if let Some(token) = &shared.config.usage_token {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         if !given.is_some_and(|given| token.is(given)) {
@@ -56,14 +50,14 @@ pub(super) async fn answer(
         return (StatusCode::BAD_REQUEST, axum::Json(problem)).into_response();
     };
     let config = &shared.config;
-    let differs = config.environments.get(&environment);
+    let differs = config.environments.get(environment);
     let factor = differs.map_or(1.0, |differs| differs.usage_factor);
     let there = |name: &String| differs.is_none_or(|differs| !differs.without.contains(name));
     let entries: Vec<Entry<'_>> = config
         .models
         .iter()
         .filter(|(name, _)| there(name))
-        .map(|(name, model)| Day { seed: config.seed, environment: &environment, name, model, factor }.entry(date))
+        .map(|(name, model)| Day { seed: config.seed, environment, name, model, factor }.entry(date))
         .collect();
     axum::Json(entries).into_response()
 }
@@ -125,6 +119,8 @@ impl<'a> Day<'a> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -140,7 +136,7 @@ mod tests {
         let model =
             MockModel { input_usd_per_token: 1e-6, ..MockModel::of(llm_monitor_core::provider::Provider::OpenAi) };
         let entry = |environment, date: &str| {
-            Day { seed: 1, environment, name: "m", model: &model, factor: 1.0 }.entry(day(date).expect("a day"))
+            Day { seed: 1, environment, name: "m", model: &model, factor: 1.0 }.entry(day(date).unwrap())
         };
         assert_eq!(entry("prod", "2026-11-24"), entry("prod", "2026-11-24"));
         assert_ne!(entry("prod", "2026-11-24"), entry("prod", "2026-11-25"));
