@@ -46,7 +46,7 @@ pub(crate) enum Command {
                             Examples:\n  llm-monitor demo\n  llm-monitor demo --interval 2 --cycles 3")]
     Demo(DemoArgs),
     /// Serve a usage endpoint and LLM servers that really stream, for trying things out
-    Mock(mock::command::MockArgs),
+    Mock(mock::command::Args),
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,6 @@ use std::{
 use anyhow::Context;
 use llm_monitor_core::{
     cycle::{CycleReport, OnProgress, Progress},
-    provider::Provider,
     record::{Environment, Record, csv},
     settings::{Settings, Vars},
     store::{Backlog, FileStore},
@@ -31,10 +30,12 @@ const PORTS_TRIED: u16 = 20;
 
 pub(crate) async fn run(args: &DemoArgs) -> Result<(), StartError> {
     let stop = signals::stop_on_signal()?;
-    let mock = Mock::start_on_free_port(MockConfig::demo()).await.context("cannot start the mock servers")?;
+    let config = MockConfig { or_free_port: true, ..MockConfig::built_in().context("the built-in mock")? };
+    let environments = config.environment_names();
+    let mock = Mock::start(config).context("cannot start the mock servers")?;
     let listener = bind_free(&args.listen).await?;
     let csv_path = csv_path(&args.csv);
-    let settings = wiring::settings(&variables(&mock, args, &csv_path)?)?;
+    let settings = wiring::settings(&variables(&mock, &environments, args, &csv_path)?)?;
 
     // What a store keeps beside the CSV is of no use after a demo: it goes with the process.
     let beside = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -58,38 +59,22 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), StartError> {
         }
     };
     service.run(on_progress, on_cycle).await?;
-    mock.stop().await;
+    mock.stop();
     say(format!("\nThe demo's rows are in {}; nothing else is left behind.", csv_path.display()));
     Ok(())
 }
 
 /// The demo's own settings: none of the user's real variables takes part, so no real key can go anywhere.
-fn variables(mock: &MockServer, args: &DemoArgs, csv_path: &Path) -> anyhow::Result<Vars> {
-    let mut pairs = vec![
-        ("MULTI_ENV_MODE".to_owned(), "full".to_owned()),
-        ("MONITOR_INTERVAL".to_owned(), args.interval.to_string()),
-        ("LLM_API_TIMEOUT".to_owned(), "4".to_owned()),
-        ("PROBE_LOCATION".to_owned(), LOCATION.to_owned()),
-        ("LATENCY_DATA_CSV".to_owned(), csv_path.to_str().context("--csv: expected a Unicode path")?.to_owned()),
+fn variables(mock: &MockServer, environments: &[Environment], args: &DemoArgs, csv_path: &Path) -> anyhow::Result<Vars> {
+    let csv_path = csv_path.to_str().context("--csv: expected a Unicode path")?;
+    let own = [
+        ("MONITOR_INTERVAL", args.interval.to_string()),
+        ("LLM_API_TIMEOUT", "4".to_owned()),
+        ("PROBE_LOCATION", LOCATION.to_owned()),
+        ("LATENCY_DATA_CSV", csv_path.to_owned()),
     ];
-    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"] {
-        pairs.push((name.to_owned(), "demo-key".to_owned()));
-    }
-    let bases = [
-        (Provider::OpenAi, "OPENAI_BASE_URL"),
-        (Provider::Anthropic, "ANTHROPIC_BASE_URL"),
-        (Provider::Gemini, "GEMINI_BASE_URL"),
-        (Provider::Ollama, "OLLAMA_BASE_URL"),
-    ];
-    for name in ["dev", "test", "qa", "prod"] {
-        let environment: Environment = name.parse()?;
-        let prefix = name.to_ascii_uppercase();
-        pairs.push((format!("{prefix}_USAGE_ENDPOINT"), mock.usage_url(&environment).to_string()));
-        for (provider, variable) in bases {
-            pairs.push((format!("{prefix}_{variable}"), mock.base_url(&environment, provider).to_string()));
-        }
-    }
-    Ok(pairs.into_iter().collect())
+    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+    Ok(mock.settings(environments).into_iter().chain(own).collect())
 }
 
 /// The file to write: `wanted`, unless that holds somebody's real measurements; these are never mixed with a demo's.

@@ -29,24 +29,25 @@ const COULD_NOT_RUN: u8 = 2;
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::init(LogFormat::Text, log_filter(&cli.command));
+    let process = Vars::from_process();
+    telemetry::init(LogFormat::Text, process.get("RUST_LOG").unwrap_or(log_filter(&cli.command)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    match runtime.block_on(dispatch(&cli)) {
+    match runtime.block_on(dispatch(cli)) {
         Ok(code) => code,
         Err(error) => fail(&error.to_string()),
     }
 }
 
-async fn dispatch(cli: &Cli) -> Result<ExitCode, StartError> {
+async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
     let vars = || wiring::variables(&cli.env_file);
-    match &cli.command {
+    match cli.command {
         Command::Serve => serve::run(&vars()?).await.map(|()| ExitCode::SUCCESS),
-        Command::Cycle(args) => cycle_command::run(&vars()?, args).await,
-        Command::Check(args) => check::run(&vars()?, args).await,
-        Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Cycle(args) => cycle_command::run(&vars()?, &args).await,
+        Command::Check(args) => check::run(&vars()?, &args).await,
+        Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Mock(args) => Ok(mock::command::run(args).await.map(|()| ExitCode::SUCCESS)?),
     }
 }
