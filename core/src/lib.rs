@@ -12,6 +12,7 @@ pub mod query;
 pub mod cycle;
 pub mod http;
 
+pub mod parts;
 pub mod redact;
 pub mod settings;
 pub mod telemetry;

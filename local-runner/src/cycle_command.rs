@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use llm_monitor_core::{
     cycle::{CycleReport, OnProgress, Progress},
     http::LatencyRecord,
+    parts,
     probe::Schedule,
     record::CycleId,
     settings::Vars,
@@ -25,7 +26,7 @@ pub(crate) async fn run(vars: &Vars, args: &CycleArgs) -> Result<ExitCode, Start
     let settings = wiring::settings(vars)?;
     let stop = signals::stop_on_signal()?;
     let store = wiring::open_store(&settings).await?;
-    let monitor = wiring::monitor(&settings, store.clone())?;
+    let monitor = parts::monitor(&settings, store.clone())?;
 
     let bar = progress_bar();
     let on_progress: &OnProgress = &|progress| match progress {

@@ -6,11 +6,11 @@ use anyhow::Context;
 use chrono::Utc;
 use llm_monitor_core::{
     cycle::{CycleReport, OnProgress},
-    history::History,
-    http::{Api, CorsPolicy, router},
+    http::router,
+    parts,
     probe::Schedule,
     record::CycleId,
-    settings::{Cors, Mode, Settings, Vars},
+    settings::{Settings, Vars},
     store::{Backlog, Store},
 };
 use tokio::net::TcpListener;
@@ -54,11 +54,11 @@ impl Service<'_> {
         mut on_cycle: impl FnMut(&CycleReport),
     ) -> Result<(), StartError> {
         let store: Arc<dyn Store> = self.store.clone();
-        let monitor = wiring::monitor(self.settings, Arc::clone(&store))?;
+        let monitor = parts::monitor(self.settings, Arc::clone(&store))?;
         let address = self.listener.local_addr().context("the listening address")?;
         info!(%address, "listening on http://{address}");
 
-        let api = router(self.api(store));
+        let api = router(parts::api(self.settings, store, Some(Utc::now())));
         let stop = self.stop.clone();
         let server = axum::serve(self.listener, api).with_graceful_shutdown(async move { stop.cancelled().await });
         let server = tokio::spawn(server.into_future());
@@ -79,23 +79,6 @@ impl Service<'_> {
         }
         info!("stopped");
         Ok(())
-    }
-
-    fn api(&self, store: Arc<dyn Store>) -> Api {
-        Api {
-            history: Arc::new(History::new(Arc::clone(&store))),
-            store,
-            environments: self.settings.environments(),
-            api_token: self.settings.serving.api_token.clone(),
-            cors: match &self.settings.serving.cors {
-                Cors::Loopback => CorsPolicy::Loopback,
-                Cors::Origins(origins) => CorsPolicy::Origins(origins.clone()),
-            },
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            monitor_interval: self.settings.monitoring.interval,
-            simple_mode: self.settings.monitoring.mode == Mode::Simple,
-            monitor_started_at: Some(Utc::now()),
-        }
     }
 }
 

@@ -4,12 +4,12 @@ use std::{fmt, path::Path, sync::Arc};
 
 use anyhow::Context;
 use llm_monitor_core::{
-    cycle::Monitor,
-    probe::Prober,
-    settings::{BadLine, Host, Settings, SettingsError, StoreSettings, Vars, dotenv},
-    store::{Backlog, FileStore, Store, StoreError},
-    tls,
-    usage::UsageClient,
+    parts::{self, PartsError},
+    settings::{
+        Host, Settings, SettingsError, Vars,
+        dotenv::{self, BadLine},
+    },
+    store::{Backlog, StoreError},
 };
 
 /// Why a command could not run at all (exit code 2). Displays as lines for a person.
@@ -17,7 +17,7 @@ use llm_monitor_core::{
 pub(crate) enum StartError {
     /// Each line names a variable, its value and what is accepted.
     Settings(SettingsError),
-    Store(StoreError),
+    Parts(PartsError),
     Other(anyhow::Error),
 }
 
@@ -25,9 +25,21 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => write!(f, "{error}"),
-            Self::Store(error) => write!(f, "{error}"),
+            Self::Parts(error) => write!(f, "{error}"),
             Self::Other(error) => write!(f, "{error:#}"),
         }
+    }
+}
+
+impl From<PartsError> for StartError {
+    fn from(error: PartsError) -> Self {
+        Self::Parts(error)
+    }
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Parts(error.into())
     }
 }
 
@@ -60,29 +72,7 @@ pub(crate) fn settings(vars: &Vars) -> Result<Settings, StartError> {
     Settings::from_vars(vars, Host::Local).map_err(StartError::Settings)
 }
 
-/// The store that `settings` name, open for writing.
+/// The store that `settings` name, open for writing, with room in memory for rows that it cannot take now.
 pub(crate) async fn open_store(settings: &Settings) -> Result<Arc<Backlog>, StartError> {
-    match &settings.storing.store {
-        StoreSettings::File { path } => {
-            let store = FileStore::open(path).await.map_err(StartError::Store)?;
-            Ok(Arc::new(Backlog::new(Arc::new(store))))
-        }
-        StoreSettings::S3 { .. } => Err(StartError::Other(anyhow::anyhow!(
-            "STORE=\"s3\": this version stores to a local file only; expected file"
-        ))),
-    }
-}
-
-/// The write path over `store`.
-pub(crate) fn monitor(settings: &Settings, store: Arc<dyn Store>) -> Result<Monitor, StartError> {
-    let usage = usage_client(settings)?;
-    let prober = Arc::new(Prober::new(settings.monitoring.location.clone()));
-    let (measured, variations) = (settings.measured(), settings.monitoring.derived.clone());
-    Ok(Monitor::new(measured, variations, usage, prober, store, settings.probing.max_concurrent))
-}
-
-/// The client for usage endpoints.
-pub(crate) fn usage_client(settings: &Settings) -> Result<UsageClient, StartError> {
-    let tls = tls::client_config().context("cannot set up TLS")?;
-    Ok(UsageClient::new(settings.monitoring.timeout, tls).context("cannot set up the HTTP client")?)
+    Ok(Arc::new(Backlog::new(parts::open_store(settings).await?)))
 }

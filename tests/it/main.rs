@@ -1,1 +1,12 @@
-fn main() {}
+//! Tests of the whole program: the real binary, started as a user would, and HTTP over loopback.
+// Here a failed expectation is a failed test.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod check;
+mod crash;
+mod cycle;
+mod demo;
+mod serve;
+mod settings;
+mod support;
+mod usage_endpoint;

@@ -1,0 +1,5 @@
+//! What the tests share.
+
+pub(crate) mod http;
+pub(crate) mod monitor;
+pub(crate) mod usage;
