@@ -73,7 +73,11 @@ fn describe(settings: &Settings) {
         Mode::Full => say(format!("  mode       full: measures {measured}")),
         Mode::Simple => say(format!("  mode       simple: measures {measured}; derives {derived} (simulated=true)")),
     }
-    say(format!("  interval   {} s, probe time limit {} s", monitoring.interval.as_secs(), monitoring.timeout.as_secs_f64()));
+    say(format!(
+        "  interval   {} s, probe time limit {} s",
+        monitoring.interval.as_secs(),
+        monitoring.timeout.as_secs_f64()
+    ));
     say(format!("  location   {}", monitoring.location));
     match &settings.storing.store {
         StoreSettings::File { path } => say(format!("  store      {}", path.display())),
@@ -159,6 +163,9 @@ fn print_forecast(settings: &Settings, targets: &[Target]) {
         forecast.usd_per_day.round_dp(4).normalize(),
     ));
     if forecast.without_price > 0 {
-        say(format!("{} of the models have no known price: what they cost is not in that sum.", forecast.without_price));
+        say(format!(
+            "{} of the models have no known price: what they cost is not in that sum.",
+            forecast.without_price
+        ));
     }
 }

@@ -38,8 +38,10 @@ pub(crate) enum Command {
                             Examples:\n  llm-monitor cycle\n  llm-monitor cycle --json | jq '.records[] | .ttft_ms'")]
     Cycle(CycleArgs),
     /// Check the settings, reach the usage endpoints, and forecast what a day of monitoring costs
-    #[command(after_help = "Exit code: 0 all is well, 1 something would not be monitored as it should, 2 unusable settings.\n\n\
-                            Examples:\n  llm-monitor check\n  llm-monitor check --probe     also send each model one probe")]
+    #[command(
+        after_help = "Exit code: 0 all is well, 1 something would not be monitored as it should, 2 unusable settings.\n\n\
+                            Examples:\n  llm-monitor check\n  llm-monitor check --probe     also send each model one probe"
+    )]
     Check(CheckArgs),
     /// See it work: a mock of everything outside, and the monitor, in one process
     #[command(after_help = "Needs no key and no internet. Leaves nothing behind but the CSV file that it names.\n\n\

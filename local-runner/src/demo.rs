@@ -65,7 +65,12 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), StartError> {
 }
 
 /// The demo's own settings: none of the user's real variables takes part, so no real key can go anywhere.
-fn variables(mock: &MockServer, environments: &[Environment], args: &DemoArgs, csv_path: &Path) -> anyhow::Result<Vars> {
+fn variables(
+    mock: &MockServer,
+    environments: &[Environment],
+    args: &DemoArgs,
+    csv_path: &Path,
+) -> anyhow::Result<Vars> {
     let csv_path = csv_path.to_str().context("--csv: expected a Unicode path")?;
     let own = [
         ("MONITOR_INTERVAL", args.interval.to_string()),
@@ -94,7 +99,8 @@ fn is_of_a_demo(path: &Path) -> bool {
     if file.take(16 * 1024).read_to_end(&mut head).is_err() {
         return false;
     }
-    let whole_lines = head.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| head.get(..=end).unwrap_or(&[]));
+    let whole_lines =
+        head.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| head.get(..=end).unwrap_or(&[]));
     let first = csv::decode(whole_lines, 2).records.into_iter().next();
     first.map_or(head.len() <= csv::header_line().len() + 1, |record| record.location.as_deref() == Some(LOCATION))
 }
@@ -179,7 +185,11 @@ fn line(record: &Record) -> String {
         (Some(ttft_ms), Some(latency_ms)) if record.is_success() => {
             format!("first token {:>8}  end to end {:>8}", duration(ttft_ms), duration(latency_ms))
         }
-        _ => format!("{}: {}", record.error_kind().map_or("error", |kind| kind.as_str()), record.error_message().unwrap_or("")),
+        _ => format!(
+            "{}: {}",
+            record.error_kind().map_or("error", |kind| kind.as_str()),
+            record.error_message().unwrap_or("")
+        ),
     };
     format!("{:<5} {:<28} {result}", record.environment, record.model_name)
 }

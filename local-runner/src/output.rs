@@ -32,9 +32,8 @@ pub(crate) fn table(header: &[&str], first_number: usize) -> Table {
 
 /// Every record of a cycle, a row each.
 pub(crate) fn records_table(records: &[Record]) -> Table {
-    let header = [
-        "environment", "model", "provider", "result", "TTFT", "latency", "per token", "tokens in", "out", "cost $",
-    ];
+    let header =
+        ["environment", "model", "provider", "result", "TTFT", "latency", "per token", "tokens in", "out", "cost $"];
     let mut table = table(&header, 4);
     let mut sorted: Vec<&Record> = records.iter().collect();
     sorted.sort_by_key(|record| (record.model_name.clone(), record.environment.clone()));

@@ -109,7 +109,10 @@ fn another_port(address: &str) -> String {
 fn warn_of_open_door(settings: &Settings, listener: &TcpListener) {
     let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     if !is_local && settings.serving.api_token.is_none() {
-        warn!("LISTEN={:?} can be reached from other hosts and API_TOKEN is not set: anyone may read", settings.serving.listen);
+        warn!(
+            "LISTEN={:?} can be reached from other hosts and API_TOKEN is not set: anyone may read",
+            settings.serving.listen
+        );
     }
 }
 

@@ -5,7 +5,8 @@ use llm_monitor_core::{provider::Provider, record::Environment};
 
 use crate::support::{monitor::Setup, usage::Usage};
 
-const USAGE: &str = r#"[{"llmCode":"gpt-4o","inputTokenRate":1e-6,"outputTokenRate":1e-5},{"llmCode":"mistral-large"}]"#;
+const USAGE: &str =
+    r#"[{"llmCode":"gpt-4o","inputTokenRate":1e-6,"outputTokenRate":1e-5},{"llmCode":"mistral-large"}]"#;
 
 #[tokio::test]
 async fn it_lists_what_is_monitored_and_why_not_and_forecasts_a_day_without_sending_a_probe() {

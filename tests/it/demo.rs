@@ -29,6 +29,7 @@ async fn it_shows_models_of_several_providers_in_four_environments_and_leaves_on
     }
     assert!(providers.len() >= 3, "{providers:?}");
 
-    let left: Vec<_> = std::fs::read_dir(setup.folder()).expect("the folder").map(|f| f.expect("a file").file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(setup.folder()).expect("the folder").map(|f| f.expect("a file").file_name()).collect();
     assert_eq!(left, ["latency_data.csv"]);
 }

@@ -30,7 +30,11 @@ fn three_models() -> MockServer {
     mock([
         ("gpt-4o-mini", Provider::OpenAi, quick()),
         ("claude-sonnet-4-5", Provider::Anthropic, quick()),
-        ("gpt-fails", Provider::OpenAi, Behaviour { failures: vec![Failure::always(FailureKind::RateLimited)], ..quick() }),
+        (
+            "gpt-fails",
+            Provider::OpenAi,
+            Behaviour { failures: vec![Failure::always(FailureKind::RateLimited)], ..quick() },
+        ),
     ])
 }
 
@@ -209,7 +213,8 @@ async fn what_the_usage_endpoint_said_is_kept_whenever_it_changed() {
     serving.cycle().await;
 
     let folder = setup.folder().join("latency_data.d/usage/environment=dev");
-    let files: Vec<_> = std::fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file").path()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file").path()).collect();
     let kept: String = files.iter().map(|path| std::fs::read_to_string(path).expect("text")).collect();
     assert_eq!(kept.lines().filter(|line| line.contains(",0.000001,")).count(), 1, "{kept}");
     assert_eq!(kept.lines().filter(|line| line.contains(",0.000002,")).count(), 1, "{kept}");

@@ -14,7 +14,9 @@ async fn every_unusable_setting_is_named_at_once() {
     for command in ["serve", "cycle", "check"] {
         let ended = setup.run(&[command]).await;
         assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-        for expected in ["MONITOR_INTERVAL=\"soon\": expected whole seconds", "MULTI_ENV_MODE=\"both\"", "OPENAI_API_KEY=\"***\""] {
+        for expected in
+            ["MONITOR_INTERVAL=\"soon\": expected whole seconds", "MULTI_ENV_MODE=\"both\"", "OPENAI_API_KEY=\"***\""]
+        {
             assert!(ended.stderr.contains(expected), "{command}: {expected} is missing in\n{}", ended.stderr);
         }
         assert!(!ended.stderr.contains("geheim"));
@@ -54,7 +56,8 @@ fn every_setting_is_in_the_example_file() {
         let path = format!("{}/../core/src/settings/{file}.rs", env!("CARGO_MANIFEST_DIR"));
         let source = std::fs::read_to_string(path).expect("the settings' source");
         let quoted = source.split('"').skip(1).step_by(2);
-        let variables = quoted.filter(|text| text.len() > 4 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
+        let variables =
+            quoted.filter(|text| text.len() > 4 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
         for variable in variables.filter(|name| !name.starts_with("AWS_") && !name.starts_with('_')) {
             assert!(
                 names.contains(&variable) || text.contains(variable),

@@ -58,7 +58,8 @@ async fn with_no_list_ever_the_built_in_one_is_monitored_without_prices() {
 
 #[tokio::test]
 async fn the_last_good_list_holds_while_the_endpoint_is_down_also_after_a_restart() {
-    let (mock, (usage, address)) = (mock(), Usage::start(r#"[{"llmCode":"gpt-own","inputTokenRate":1e-6,"outputTokenRate":1e-6}]"#).await);
+    let (mock, (usage, address)) =
+        (mock(), Usage::start(r#"[{"llmCode":"gpt-own","inputTokenRate":1e-6,"outputTokenRate":1e-6}]"#).await);
     let (setup, mut serving) = serve_with(&mock, &format!("http://{address}/usage")).await;
     serving.cycle().await;
     assert_eq!(catalog_health(&serving).await.0, "usage_endpoint");
@@ -77,8 +78,10 @@ async fn the_last_good_list_holds_while_the_endpoint_is_down_also_after_a_restar
 
 #[tokio::test]
 async fn a_bad_entry_is_skipped_with_a_warning_and_costs_no_other() {
-    let (mock, (_usage, address)) =
-        (mock(), Usage::start(r#"[{"llmCode":"gpt-4o-mini","inputTokenRate":-5},{"llmCode":"gpt-own"},{"cost":1}]"#).await);
+    let (mock, (_usage, address)) = (
+        mock(),
+        Usage::start(r#"[{"llmCode":"gpt-4o-mini","inputTokenRate":-5},{"llmCode":"gpt-own"},{"cost":1}]"#).await,
+    );
     let (_setup, mut serving) = serve_with(&mock, &format!("http://{address}/usage")).await;
     serving.cycle().await;
     let records = get_json(&serving.url("/api/latency?environment=dev")).await;
@@ -91,7 +94,9 @@ async fn a_bad_entry_is_skipped_with_a_warning_and_costs_no_other() {
 async fn an_endpoint_that_is_not_there_or_never_answers_stops_nothing() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let silent_url = format!("http://{}/usage", silent.local_addr().expect("an address"));
-    for (endpoint, problem) in [("http://127.0.0.1:1/usage", "cannot be reached"), (silent_url.as_str(), "did not answer within 1 s")] {
+    for (endpoint, problem) in
+        [("http://127.0.0.1:1/usage", "cannot be reached"), (silent_url.as_str(), "did not answer within 1 s")]
+    {
         let mock = mock();
         let (_setup, mut serving) = serve_with(&mock, endpoint).await;
         serving.cycle().await;
