@@ -1,3 +1,4 @@
 //! The hosts of one machine: what `llm-monitor` runs.
 
+pub mod calibrate;
 pub mod mock;
