@@ -1,5 +1,6 @@
 //! LLM Monitor on one machine. `main` calls [`run`]; the [`mock`] servers are public because tests drive them too.
 
+pub mod calibrate;
 mod check;
 mod cli;
 mod cycle_command;
@@ -48,6 +49,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
         Command::Cycle(args) => cycle_command::run(&vars()?, &args).await,
         Command::Check(args) => check::run(&vars()?, &args).await,
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
+        Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
+        Command::CalibrateServer => Ok(calibrate::server::run().map(|()| ExitCode::SUCCESS)?),
         Command::Mock(args) => Ok(mock::command::run(args).await.map(|()| ExitCode::SUCCESS)?),
     }
 }
@@ -56,7 +59,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
 fn log_filter(command: &Command) -> &'static str {
     match command {
         Command::Serve | Command::Mock(_) => "info",
-        Command::Cycle(_) | Command::Check(_) => "warn",
+        Command::Cycle(_) | Command::Check(_) | Command::Calibrate(_) | Command::CalibrateServer => "warn",
         Command::Demo(_) => "error",
     }
 }

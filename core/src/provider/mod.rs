@@ -182,8 +182,7 @@ impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRequest")
             .field("method", &self.method)
-            .field("host", &self.url.authority_without_user())
-            .field("path", &self.url.path())
+            .field("url", &redact::url(&self.url))
             .field("headers", &self.headers)
             .field("body_bytes", &self.body.len())
             .finish()
