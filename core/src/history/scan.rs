@@ -199,8 +199,7 @@ fn windows(whole: Window, direction: Direction, now: DateTime<Utc>) -> VecDeque<
                 windows.push_back(Window { from: rest.from, to: Some(to) });
                 rest.from = Some(to);
             }
-            (Direction::OldestFirst, None) => break,
-            (Direction::NewestFirst, None) => break,
+            (_, None) => break,
         }
     }
     windows.push_back(rest);

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -18,8 +18,8 @@ use super::error::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Under API Gateway's 30 s, so that a client gets our words and not the gateway's.
-const TIME_LIMIT: Duration = Duration::from_secs(25);
+/// For one request: under API Gateway's 30 s, so that a client gets our words and not the gateway's.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(25);
 
 /// Longest id taken over from a client or a proxy.
 const REQUEST_ID_MAX_LEN: usize = 64;
@@ -35,16 +35,17 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-pub(super) async fn guard(request: Request, next: Next) -> Response {
+/// The state is the time limit.
+pub(super) async fn guard(State(time_limit): State<Duration>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request_id(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
 
-    let answer = AssertUnwindSafe(tokio::time::timeout(TIME_LIMIT, next.run(request))).catch_unwind().await;
+    let answer = AssertUnwindSafe(tokio::time::timeout(time_limit, next.run(request))).catch_unwind().await;
     let mut response = match answer {
         Ok(Ok(response)) => response,
-        Ok(Err(_elapsed)) => too_slow().into_response(),
+        Ok(Err(_elapsed)) => too_slow(time_limit).into_response(),
         // The panic's own words are in the log by the panic hook; they are not for clients.
         Err(_panic) => {
             tracing::error!(request_id, %method, path, "a panic while answering {method} {path}");
@@ -68,8 +69,8 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-fn too_slow() -> Problem {
-    let seconds = TIME_LIMIT.as_secs();
+fn too_slow(time_limit: Duration) -> Problem {
+    let seconds = time_limit.as_secs();
     let detail =
         format!("no answer within {seconds} s; ask for less: a shorter from/to, fewer environments, a smaller skip");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)

@@ -234,7 +234,7 @@ async fn has_rows_before(
 ) -> Result<bool, crate::store::StoreError> {
     let scope = Scope { environments: Some(vec![environment.clone()]), from: None, to: Some(since) };
     let segments = api.store.segments(&scope).await?;
-    Ok(segments.iter().any(|segment| segment.environment.as_ref() == Some(environment)))
+    Ok(segments.iter().any(|segment| segment.environment.as_ref().is_none_or(|only| only == environment)))
 }
 
 fn stale_after(api: &Api) -> TimeDelta {

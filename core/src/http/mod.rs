@@ -18,12 +18,7 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware::{from_fn, from_fn_with_state},
-    routing::get,
-};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::get};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -91,5 +86,5 @@ pub fn router(api: Api) -> Router {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    routes.layer(from_fn(guard::guard))
+    routes.layer(from_fn_with_state(guard::TIME_LIMIT, guard::guard))
 }
