@@ -1,1 +1,5 @@
-fn main() {}
+//! Tests of the whole program over loopback. One binary, so that it links once.
+
+mod support;
+
+mod faults;
