@@ -1,4 +1,4 @@
-//! Tests of the whole program: the real binary, started as a user would, and HTTP over loopback.
+//! Tests of the whole program: the real binary, started as a user would, and HTTP over loopback. One binary, so that it links once.
 // Here a failed expectation is a failed test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
@@ -6,6 +6,8 @@ mod check;
 mod crash;
 mod cycle;
 mod demo;
+mod faults;
+mod quirks;
 mod serve;
 mod settings;
 mod support;

@@ -189,12 +189,14 @@ fn verdict(levels: &[Level]) -> String {
     for level in levels {
         let (concurrency, bound) = (level.concurrency, level.max_ttft_error_ms);
         if let Some(failure) = &level.failure {
-            text += &format!("{} of the probes at concurrency {concurrency} failed; the first: {failure}\n", level.failed);
+            text +=
+                &format!("{} of the probes at concurrency {concurrency} failed; the first: {failure}\n", level.failed);
         }
         match level.ttft {
             Some(ttft) if ttft.p99_ms > bound => {
                 let p99 = ttft.p99_ms;
-                text += &format!("At concurrency {concurrency} the TTFT error's p99 is {p99:.3} ms, above {bound} ms.\n");
+                text +=
+                    &format!("At concurrency {concurrency} the TTFT error's p99 is {p99:.3} ms, above {bound} ms.\n");
             }
             _ => {}
         }

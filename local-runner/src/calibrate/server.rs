@@ -109,8 +109,13 @@ fn answer(mut connection: TcpStream, streams: &AtomicUsize, log: &Log) -> io::Re
     let role = chunk(&event(model, &json!({"role": "assistant", "content": ""})));
     connection.write_all(&[head.as_bytes(), &role].concat())?;
     let size = texts.len();
-    let mut sent =
-        Sent { id: plan.id, first_ns: 0, last_ns: 0, late_ns: Vec::with_capacity(size), write_ns: Vec::with_capacity(size) };
+    let mut sent = Sent {
+        id: plan.id,
+        first_ns: 0,
+        last_ns: 0,
+        late_ns: Vec::with_capacity(size),
+        write_ns: Vec::with_capacity(size),
+    };
     for (number, text) in (0..).zip(&texts) {
         let due = received + plan.due(number);
         wait_until(due, streams.load(Ordering::Relaxed) <= MOST_AWAKE);
@@ -179,7 +184,8 @@ fn event(model: &str, delta: &Value) -> String {
 }
 
 fn ending(model: &str, plan: Plan) -> Vec<u8> {
-    let envelope = json!({"id": "chatcmpl-calibrate0000000000000000000", "object": "chat.completion.chunk", "model": model});
+    let envelope =
+        json!({"id": "chatcmpl-calibrate0000000000000000000", "object": "chat.completion.chunk", "model": model});
     let mut finish = envelope.clone();
     finish["choices"] = json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]);
     let mut usage = envelope;
