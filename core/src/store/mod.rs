@@ -5,6 +5,7 @@
 
 #[cfg(any(test, feature = "contract-suite"))]
 pub mod contract;
+mod file;
 mod index;
 mod memory;
 
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 
+pub use file::FileStore;
 pub use memory::MemoryStore;
 
 use crate::record::{CycleId, Environment, Record};
