@@ -63,7 +63,7 @@ struct Files;
 #[async_trait]
 impl Backend for Files {
     async fn fresh(&self) -> Box<dyn Place> {
-        Box::new(Folder::new())
+        Box::new(Folder::quick())
     }
 }
 
