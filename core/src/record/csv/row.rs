@@ -143,6 +143,11 @@ impl RowReader {
         &self.layout
     }
 
+    /// Whether the row read last has as many fields as the header.
+    pub(crate) fn is_full_length(&self) -> bool {
+        self.bounds.len() == self.layout.len()
+    }
+
     /// Takes the row at the start of `bytes` for the header, if it is one, and says how many bytes it is.
     pub(crate) fn take_header(&mut self, bytes: &[u8]) -> Option<usize> {
         let Split::Row { len, used, .. } = split(bytes, true, &mut self.bounds) else { return None };

@@ -42,7 +42,7 @@ pub(crate) enum Split {
 }
 
 pub(super) const TOO_LONG: &str = "the row is longer than 256 KiB";
-const UNCLOSED: &str = "a quote is opened and never closed";
+pub(crate) const UNCLOSED_QUOTE: &str = "a quote is opened and never closed";
 const AFTER_QUOTE: &str = "a closing quote is followed by something other than a comma or the line's end";
 
 /// Finds the row at the start of `bytes` and the bounds of its fields. `is_last`: nothing follows `bytes`.
@@ -90,10 +90,10 @@ fn split_quoted(bytes: &[u8], first_line: usize, is_last: bool, bounds: &mut Vec
     loop {
         let start = at;
         if window.get(at) == Some(&b'"') {
-            let Some(end) = closing_quote(window, at + 1) else { return short_of_bytes(UNCLOSED) };
+            let Some(end) = closing_quote(window, at + 1) else { return short_of_bytes(UNCLOSED_QUOTE) };
             if end + 1 == window.len() && !(is_last && !is_cut) {
                 // The next byte decides whether this quote closes the field.
-                return short_of_bytes(UNCLOSED);
+                return short_of_bytes(UNCLOSED_QUOTE);
             }
             lines += window.get(start..end).map_or(0, |field| memchr::memchr_iter(b'\n', field).count() as u64);
             at = end + 1;
