@@ -110,7 +110,9 @@ fn record(environment: &str, model: &str, seconds: i64) -> Record {
 
 fn segment(name: &str, records: &[Record], knows_bounds: bool) -> (Segment, Bytes) {
     let mut bytes = (csv::header_line() + "\n").into_bytes();
-    records.iter().for_each(|record| csv::encode(record, &mut bytes));
+    for record in records {
+        csv::encode(record, &mut bytes);
+    }
     let times = records.iter().map(|record| record.timestamp).filter(|_| knows_bounds);
     let segment = Segment {
         name: Arc::from(name),

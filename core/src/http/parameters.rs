@@ -9,7 +9,7 @@ use axum::{
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde::de::{DeserializeOwned, value};
 
-use super::error::Problem;
+use super::error::ApiError;
 use crate::record::Environment;
 
 /// `T`'s fields are texts, empty where the parameter is absent or empty. Of a parameter given twice the last counts;
@@ -18,17 +18,17 @@ use crate::record::Environment;
 pub(super) struct Parameters<T>(pub(super) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
-    type Rejection = Problem;
+    type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
         parse(parts.uri.query().unwrap_or_default()).map(Self)
     }
 }
 
-fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     let pairs: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     T::deserialize(value::MapDeserializer::<_, value::Error>::new(pairs.into_iter()))
-        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("the query string cannot be read: {e}")))
+        .map_err(|e| ApiError::new(StatusCode::BAD_REQUEST, format!("the query string cannot be read: {e}")))
 }
 
 /// The environments of a comma list; `None` when it is empty, which means all. Names that can be no environment's are
@@ -44,7 +44,7 @@ pub(super) fn whole_number(
     text: &str,
     default: u64,
     range: std::ops::RangeInclusive<u64>,
-) -> Result<u64, Problem> {
+) -> Result<u64, ApiError> {
     if text.is_empty() {
         return Ok(default);
     }
@@ -54,18 +54,18 @@ pub(super) fn whole_number(
             u64::MAX => format!("a whole number from {} up", range.start()),
             end => format!("a whole number from {} to {end}", range.start()),
         };
-        Problem::parameter(name, text, accepted)
+        ApiError::parameter(name, text, accepted)
     })
 }
 
 /// An instant, `None` when it is absent.
-pub(super) fn instant(name: &str, text: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+pub(super) fn instant(name: &str, text: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
     if text.is_empty() {
         return Ok(None);
     }
     let accepted =
         "an RFC 3339 time like 2026-11-24T16:00:00Z (no zone: UTC), or a date like 2026-11-24 (its first instant)";
-    parse_instant(text).map(Some).ok_or_else(|| Problem::parameter(name, text, accepted))
+    parse_instant(text).map(Some).ok_or_else(|| ApiError::parameter(name, text, accepted))
 }
 
 /// RFC 3339, or without a zone, or a date. A `+` that was not percent-encoded has become a space: it is taken back.
@@ -89,6 +89,8 @@ pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
+
     use serde::Deserialize;
 
     use super::*;

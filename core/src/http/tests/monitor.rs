@@ -150,9 +150,9 @@ async fn health_is_stale_when_an_environment_missed_its_cycles_whatever_else_was
     assert!(health["problems"][0].as_str().unwrap().starts_with("prod: the last cycle was due 20"), "{health}");
 
     let mut restarted = old.clone();
-    restarted.monitor_started_at = Some(seconds_ago(1));
+    restarted.started_at = Some(seconds_ago(1));
     assert_eq!(status(&restarted).await, (200, "starting".to_owned()), "its first cycle is awaited");
-    restarted.monitor_started_at = Some(seconds_ago(1000));
+    restarted.started_at = Some(seconds_ago(1000));
     assert_eq!(status(&restarted).await, (503, "stale".to_owned()));
 }
 
@@ -160,9 +160,9 @@ async fn health_is_stale_when_an_environment_missed_its_cycles_whatever_else_was
 async fn health_is_starting_before_the_first_cycle_and_stale_when_it_never_comes() {
     let mut monitor = Monitor::new();
     assert_eq!(status(&monitor).await, (200, "starting".to_owned()));
-    monitor.monitor_started_at = Some(seconds_ago(10));
+    monitor.started_at = Some(seconds_ago(10));
     assert_eq!(status(&monitor).await, (200, "starting".to_owned()));
-    monitor.monitor_started_at = Some(seconds_ago(1000));
+    monitor.started_at = Some(seconds_ago(1000));
     assert_eq!(status(&monitor).await, (503, "stale".to_owned()));
     let long_ago = Monitor::new();
     long_ago.add(vec![cycle_record("prod", 3 * 86_400)]).await;
