@@ -4,3 +4,4 @@ mod support;
 
 mod faults;
 mod quirks;
+mod tls;
