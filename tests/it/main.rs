@@ -4,4 +4,5 @@ mod support;
 
 mod faults;
 mod quirks;
+mod streams;
 mod tls;
