@@ -50,7 +50,7 @@ impl Service<'_> {
     /// Monitors and serves until `stop`; then finishes the running cycle's write and closes.
     pub(crate) async fn run(
         self,
-        on_progress: &OnProgress,
+        on_progress: &OnProgress<'_>,
         mut on_cycle: impl FnMut(&CycleReport),
     ) -> Result<(), StartError> {
         let store: Arc<dyn Store> = self.store.clone();

@@ -12,3 +12,5 @@ mod serve;
 mod settings;
 mod support;
 mod usage_endpoint;
+mod streams;
+mod tls;

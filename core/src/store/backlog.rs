@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
-use super::{AppendReport, Appended, Batch, Scope, Segment, Store, StoreError, StoreHealth};
-use crate::record::{CycleId, Environment};
+use super::{AppendReport, Batch, Scope, Segment, Store, StoreError, StoreHealth};
+use crate::record::{CycleId, Environment, Record};
 
 /// Most rows that wait: about 100 MB, or three days of 40 models a minute. What comes after is refused, and said to be lost.
 const MAX_WAITING_ROWS: usize = 200_000;
@@ -83,6 +83,11 @@ impl Backlog {
         let _turn = self.turn.lock().await;
         self.write_waiting().await;
         self.waiting().unwritten().map_or(Ok(()), Err)
+    }
+
+    /// The rows that wait, oldest first, for a host that ends and must put them elsewhere.
+    pub fn waiting_records(&self) -> Vec<Record> {
+        self.waiting().parts.iter().flat_map(|part| part.batch.records.iter().cloned()).collect()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -248,6 +253,7 @@ impl Store for Backlog {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 mod tests {
+    use crate::store::Appended;
     use super::*;
     use crate::store::{
         MemoryStore,
