@@ -1,0 +1,103 @@
+// One strip a model: its last probes, oldest first. A failure tells its kind on hover and on focus; a missed cycle is unknown.
+
+import { h, render } from "../dom.js";
+import * as format from "../format.js";
+import { badge, heading, standIn } from "./common.js";
+
+/** Beats a strip shows at most; narrow screens hide the oldest. */
+export const BEATS = 60;
+
+export function heartbeat(container, view) {
+  render(container,
+    heading("heartbeat", "Heartbeat", `The last ${BEATS} cycles in ${view.env}, newest at the right. Arrow keys walk along a strip.`),
+    standIn(view.parts.recent, { isEmpty: () => view.beats.length === 0, empty: "No probe in this window. Choose a longer one, or wait for the next cycle." })
+      ?? h("ul", { class: "beats", key: "beats" }, view.beats.map((line) => strip(line, view))),
+    h("ul", { class: "legend", key: "legend" },
+      ["ok:succeeded", "limited:rate limited or overloaded", "failing:failed", "unknown:no record"].map((entry) => {
+        const [id, text] = entry.split(":");
+        return h("li", { key: id }, h("span", { class: `swatch beat is-${id}`, "aria-hidden": "true" }), text);
+      })));
+}
+
+function strip({ name, beats, state, group }) {
+  const failures = beats.filter((beat) => beat.id === "failing" || beat.id === "limited").length;
+  return h("li", { key: name, class: "beat-line" },
+    h("span", { class: "beat-name" }, badge(state, { isShort: true }), h("span", { class: "model" }, name)),
+    h("span", { class: "beat-strip", role: "group", "aria-label": `${name}: ${format.plural(beats.length, "cycle")}, ${failures} failed`, on: { keydown: walk } },
+      beats.map((beat, index) => h("span", {
+        key: beat.key, class: `beat is-${beat.id}`, role: "img", tabindex: index === beats.length - 1 ? "0" : "-1",
+        "aria-label": beat.tip.replaceAll("\n", ", "), "data-tip": beat.tip,
+      }))),
+    h("span", { class: "beat-rate number", title: "Success rate in the window" }, format.percent(group?.successRate)));
+}
+
+function walk(event) {
+  const step = { ArrowLeft: "previousElementSibling", ArrowRight: "nextElementSibling" }[event.key];
+  const ends = { Home: "firstElementChild", End: "lastElementChild" }[event.key];
+  const from = document.activeElement;
+  const to = step ? from[step] : ends ? from.parentElement[ends] : null;
+  if (!to) return;
+  event.preventDefault();
+  to.focus();
+}
+
+/**
+ * The beats of each model from records of one environment.
+ * @returns {Map<string, {key: string, id: string, tip: string}[]>}
+ */
+export function beatsOf(records, names, intervalSeconds) {
+  const cycles = new Map();
+  for (const record of records) {
+    const key = record.cycle_id ?? record.timestamp;
+    if (!cycles.has(key)) cycles.set(key, { key, at: startOf(record), records: new Map() });
+    cycles.get(key).records.set(record.model_name, record);
+  }
+  const ordered = withMissed([...cycles.values()].sort((a, b) => a.at - b.at), intervalSeconds).slice(-BEATS);
+  return new Map(names.map((name) => [name, ordered.map((cycle) => beat(cycle, name))]));
+}
+
+/** Seconds between cycles, as the records themselves tell: the median of the gaps. `null` while there are too few. */
+export function intervalOf(records) {
+  const starts = [...new Set(records.filter((record) => record.cycle_id).map((record) => record.cycle_id))].map(cycleStart).sort((a, b) => a - b);
+  const gaps = starts.slice(1).map((start, index) => (start - starts[index]) / 1000).sort((a, b) => a - b);
+  return gaps.length < 3 ? null : gaps[Math.floor(gaps.length / 2)];
+}
+
+function withMissed(cycles, intervalSeconds) {
+  if (!intervalSeconds) return cycles;
+  const all = [];
+  for (const cycle of cycles) {
+    const before = all.at(-1);
+    const missed = before ? Math.round((cycle.at - before.at) / 1000 / intervalSeconds) - 1 : 0;
+    if (missed > 0) {
+      const text = `No cycle for ${format.plural(missed, "interval")}: ${format.dayTimeSecond(new Date(before.at))} to ${format.time(new Date(cycle.at))}`;
+      // One beat for each of a few, a short run for a long silence.
+      for (let n = 0; n < Math.min(missed, 5); n++) all.push({ key: `${before.key}+${n}`, at: before.at, missed: text, records: new Map() });
+    }
+    all.push(cycle);
+  }
+  return all;
+}
+
+function beat(cycle, name) {
+  const record = cycle.records.get(name);
+  const when = format.dayTimeSecond(new Date(cycle.at));
+  if (cycle.missed) return { key: cycle.key, id: "unknown", tip: `Unknown\n${cycle.missed}` };
+  if (!record) return { key: cycle.key, id: "unknown", tip: `${when}\nUnknown: no record of this model in this cycle` };
+  const simulated = record.simulated ? "\nsimulated" : "";
+  if (record.status === "success") {
+    return { key: cycle.key, id: "ok", tip: `${when}\nTTFT ${format.duration(record.ttft_ms)}, latency ${format.duration(record.latency_ms)}${simulated}` };
+  }
+  const id = ["rate_limited", "overloaded"].includes(record.error_kind) ? "limited" : "failing";
+  const http = record.http_status ? ` (HTTP ${record.http_status})` : "";
+  return { key: cycle.key, id, tip: `${when}\nFailed: ${format.words(record.error_kind ?? "error")}${http}\n${record.error_message ?? ""}${simulated}`.trimEnd() };
+}
+
+function startOf(record) {
+  return record.cycle_id ? cycleStart(record.cycle_id) : Date.parse(record.timestamp);
+}
+
+/** `20261124T165400Z` */
+function cycleStart(id) {
+  return Date.parse(id.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/, "$1-$2-$3T$4:$5:$6"));
+}
