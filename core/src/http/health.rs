@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -159,7 +159,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
         HealthStatus::Ok | HealthStatus::Starting | HealthStatus::Degraded => StatusCode::OK,
         HealthStatus::Stale | HealthStatus::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (status, Json(health)).into_response()
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(health)).into_response()
 }
 
 async fn health(api: &Api, now: DateTime<Utc>) -> Health {

@@ -1,8 +1,11 @@
 //! The HTTP API: one router, served as it is by every host and called as it is by the tests.
 
+mod assets;
 mod auth;
+mod compression;
 mod cors;
 mod error;
+mod etag;
 mod guard;
 mod health;
 mod latency;
@@ -18,7 +21,12 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -76,15 +84,17 @@ pub fn router(api: Api) -> Router {
         .route("/", get(root::index))
         .route("/health", get(health::show))
         .route("/openapi.json", get(openapi::show))
+        .route("/assets/{*path}", get(assets::show))
         .merge(with_token)
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(from_fn(etag::answer_unchanged))
         .with_state(api);
 
     let routes = match cors {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    routes.layer(from_fn_with_state(guard::TIME_LIMIT, guard::guard))
+    routes.layer(from_fn_with_state(guard::TIME_LIMIT, guard::guard)).layer(compression::layer())
 }

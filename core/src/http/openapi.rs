@@ -12,7 +12,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{Api, Problem, health, latency, models, root};
+use super::{Api, Problem, assets, health, latency, models, root};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,8 +28,9 @@ use super::{Api, Problem, health, latency, models, root};
         (name = "records", description = "Measured probes"),
         (name = "models", description = "Models in use and their prices"),
         (name = "monitor", description = "The monitor itself"),
+        (name = "pages", description = "For browsers"),
     ),
-    paths(root::index, health::show, show, latency::list, latency::add, models::list),
+    paths(root::index, assets::show, health::show, show, latency::list, latency::add, models::list),
     components(schemas(Problem)),
     modifiers(&Token),
 )]

@@ -6,6 +6,7 @@ mod access;
 mod adding;
 mod document;
 mod monitor;
+mod pages;
 mod reading;
 
 use axum::{
