@@ -6,24 +6,25 @@ import { badge, heading, standIn } from "./common.js";
 
 /** Beats a strip shows at most; narrow screens hide the oldest. */
 export const BEATS = 60;
+const LIMITS = ["rate limited", "overloaded"];
 
 export function heartbeat(container, view) {
   render(container,
-    heading("heartbeat", "Heartbeat", `The last ${BEATS} cycles in ${view.env}, newest at the right. Arrow keys walk along a strip.`),
-    standIn(view.parts.recent, { isEmpty: () => view.beats.length === 0, empty: "No probe in this window. Choose a longer one, or wait for the next cycle." })
+    heading("heartbeat", `Heartbeat of ${view.env || "…"}`, `Each beat is ${view.beatStep ? format.age(view.beatStep) : "a cycle"}, the newest at the right. Arrow keys walk along a strip.`),
+    standIn(view.parts.beats, { isEmpty: () => view.beats.length === 0, empty: "No probe in this window. Choose a longer one, or wait for the next cycle." })
       ?? h("ul", { class: "beats", key: "beats" }, view.beats.map((line) => strip(line, view))),
     h("ul", { class: "legend", key: "legend" },
-      ["ok:succeeded", "limited:rate limited or overloaded", "failing:failed", "unknown:no record"].map((entry) => {
-        const [id, text] = entry.split(":");
-        return h("li", { key: id }, h("span", { class: `swatch beat is-${id}`, "aria-hidden": "true" }), text);
+      ["ok:succeeded", "limited:only rate limits or overload", view.beatStep && "partly:under half failed", "failing:failed", "unknown:unknown: no record"].filter(Boolean).map((entry) => {
+        const [id, ...text] = entry.split(":");
+        return h("li", { key: id }, h("span", { class: `swatch beat is-${id}`, "aria-hidden": "true" }), text.join(":"));
       })));
 }
 
 function strip({ name, beats, state, group }) {
-  const failures = beats.filter((beat) => beat.id === "failing" || beat.id === "limited").length;
+  const failures = beats.filter((beat) => beat.id !== "ok" && beat.id !== "unknown").length;
   return h("li", { key: name, class: "beat-line" },
     h("span", { class: "beat-name" }, badge(state, { isShort: true }), h("span", { class: "model" }, name)),
-    h("span", { class: "beat-strip", role: "group", "aria-label": `${name}: ${format.plural(beats.length, "cycle")}, ${failures} failed`, on: { keydown: walk } },
+    h("span", { class: "beat-strip", role: "group", "aria-label": `${name}: ${format.plural(beats.length, "beat")}, ${failures} with failures`, on: { keydown: walk } },
       beats.map((beat, index) => h("span", {
         key: beat.key, class: `beat is-${beat.id}`, role: "img", tabindex: index === beats.length - 1 ? "0" : "-1",
         "aria-label": beat.tip.replaceAll("\n", ", "), "data-tip": beat.tip,
@@ -42,10 +43,37 @@ function walk(event) {
 }
 
 /**
- * The beats of each model from records of one environment.
+ * The beats of each model: of single cycles from their records, of a longer window from its series.
  * @returns {Map<string, {key: string, id: string, tip: string}[]>}
  */
-export function beatsOf(records, names, intervalSeconds) {
+export function beatsOf(part, names, intervalSeconds) {
+  if (!part) return new Map();
+  return part.step ? beatsOfSeries(part, names) : beatsOfCycles(part.records, names, intervalSeconds);
+}
+
+/** A stretch without any probe is unknown; the one that still runs may just not have had one yet. */
+function beatsOfSeries({ times, columns, step }, names) {
+  const running = Date.now() / 1000 - step;
+  return new Map(names.map((name) => {
+    const column = columns.find((each) => each.name === name);
+    const beats = times.map((time, index) => stretch(time, step, column, index)).filter((beat) => beat.id !== "unknown" || beat.time < running);
+    return [name, beats];
+  }));
+}
+
+function stretch(time, step, column, index) {
+  const when = `${format.dayTimeSecond(new Date(time * 1000))} to ${format.time(new Date((time + step) * 1000))}`;
+  const count = column?.counts[index] ?? 0;
+  const failed = (column?.failures[index] ?? 0) + (column?.limited[index] ?? 0);
+  const beat = (id, text) => ({ key: String(time), time, id, tip: `${when}\n${text}` });
+  if (count === 0) return beat("unknown", "Unknown: no probe");
+  if (failed === 0) return beat("ok", `All ${format.plural(count, "probe")} succeeded`);
+  const kinds = (column.kinds[index] ?? []).map(format.words);
+  const isLimit = kinds.every((kind) => LIMITS.includes(kind));
+  return beat(isLimit ? "limited" : failed / count < 0.5 ? "partly" : "failing", `${failed} of ${format.plural(count, "probe")} failed: ${kinds.join(", ")}`);
+}
+
+function beatsOfCycles(records, names, intervalSeconds) {
   const cycles = new Map();
   for (const record of records) {
     const key = record.cycle_id ?? record.timestamp;
@@ -88,7 +116,7 @@ function beat(cycle, name) {
   if (record.status === "success") {
     return { key: cycle.key, id: "ok", tip: `${when}\nTTFT ${format.duration(record.ttft_ms)}, latency ${format.duration(record.latency_ms)}${simulated}` };
   }
-  const id = ["rate_limited", "overloaded"].includes(record.error_kind) ? "limited" : "failing";
+  const id = LIMITS.includes(format.words(record.error_kind)) ? "limited" : "failing";
   const http = record.http_status ? ` (HTTP ${record.http_status})` : "";
   return { key: cycle.key, id, tip: `${when}\nFailed: ${format.words(record.error_kind ?? "error")}${http}\n${record.error_message ?? ""}${simulated}`.trimEnd() };
 }

@@ -2,12 +2,12 @@
 
 import { h } from "../dom.js";
 import * as format from "../format.js";
-import { WINDOWS, span, state, update } from "../state.js";
+import { WINDOWS, state, update } from "../state.js";
 import { STATES } from "../status.js";
 import { choice, mark } from "./common.js";
 
 export function toolbar(view) {
-  return [environments(view), windows()];
+  return [environments(view), windows(view)];
 }
 
 function environments({ environments: all, env }) {
@@ -26,18 +26,18 @@ function environments({ environments: all, env }) {
   return choice("Environment", options, env, (name) => update({ env: name }, { isStep: true }));
 }
 
-function windows() {
+function windows(view) {
   const options = [...WINDOWS, { id: "custom", label: "From … to" }];
   const choose = (id) => {
     if (id !== "custom") {
       update({ window: id, from: "", to: "" }, { isStep: true });
       return;
     }
-    const { from, to } = span();
+    const { from, to } = view;
     update({ window: "custom", from: iso(from), to: iso(to) }, { isStep: true });
   };
   return h("div", { class: "windows", key: "windows" },
-    choice("Window", options, state.window || "24h", choose),
+    choice("Window", options, view.windowId, choose),
     state.window === "custom" && h("div", { class: "range", key: "range" }, boundary("from"), boundary("to")));
 }
 
