@@ -59,7 +59,7 @@ export const parts = {
     }
     const step = Math.max(1, Math.ceil((view.to - view.dataFrom) / BEATS));
     const answer = await get("api/series", { ...scope(view), from: iso(view.dataFrom), environment: env, metric: "success_rate", step: `${step}s` }, options);
-    return { env, step, ...seriesOf(answer) };
+    return { env, ...seriesOf(answer) };
   }),
   failures: new Part((view, options) => get("api/latency", { ...range(view), environment: view.env, status: "error", limit: FAILURE_ROWS }, options)),
   costs: new Part((view, options) => get("api/costs", {}, options)),

@@ -15,7 +15,7 @@ const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 /** 3 significant digits: `3.21 ms`, `412 ms`, `1.83 s`, `2 min 5 s`. */
 export function duration(ms) {
   if (!isNumber(ms)) return UNKNOWN;
-  if (ms < 1) return `${trim(ms.toFixed(2))}${THIN}ms`;
+  if (ms < 1) return `${ms.toFixed(2)}${THIN}ms`;
   if (ms < 999.5) return `${precise(ms)}${THIN}ms`;
   if (ms < 99_950) return `${precise(ms / 1000)}${THIN}s`;
   const seconds = Math.round(ms / 1000);
@@ -24,7 +24,7 @@ export function duration(ms) {
 
 /** Time per output token. */
 export function perToken(ms) {
-  return isNumber(ms) ? `${ms < 100 ? precise(ms) : whole.format(ms)}${THIN}ms/token` : UNKNOWN;
+  return isNumber(ms) ? `${ms < 100 ? precise(ms) : whole.format(ms)}${THIN}ms/tok` : UNKNOWN;
 }
 
 export function metricValue(metric, value) {
@@ -43,9 +43,9 @@ export function usd(amount) {
 export function count(number) {
   if (!isNumber(number)) return UNKNOWN;
   if (number < 10_000) return whole.format(number);
-  if (number < 999_500) return `${precise(number / 1e3)}${THIN}k`;
-  if (number < 999_500_000) return `${precise(number / 1e6)}${THIN}M`;
-  return `${precise(number / 1e9)}${THIN}G`;
+  if (number < 999_500) return `${trim(precise(number / 1e3))}${THIN}k`;
+  if (number < 999_500_000) return `${trim(precise(number / 1e6))}${THIN}M`;
+  return `${trim(precise(number / 1e9))}${THIN}G`;
 }
 
 export function integer(number) {
@@ -65,7 +65,7 @@ export function difference(value, other) {
   const ratio = value / other;
   if (ratio >= 2) return `${precise(ratio)}×`;
   const change = Math.round((ratio - 1) * 100);
-  return `${change < 0 ? "−" : "+"}${Math.abs(change)}${THIN}%`;
+  return `${change < 0 ? "−" : change > 0 ? "+" : "±"}${Math.abs(change)}${THIN}%`;
 }
 
 /** How long ago, in the largest whole unit. */
@@ -100,7 +100,7 @@ function isNumber(value) {
 
 function precise(number) {
   if (number >= 99.95) return whole.format(number);
-  return trim(number.toFixed(number >= 9.995 ? 1 : 2));
+  return number.toFixed(number >= 9.995 ? 1 : 2);
 }
 
 function trim(text) {

@@ -24,13 +24,3 @@ export function phasesOf(record) {
   if (latency != null && ttft != null) add("streaming", latency - ttft);
   return found;
 }
-
-/** The medians of the phases of successful records: what a typical probe is made of. */
-export function typicalPhases(records) {
-  const measured = records.filter((record) => record.status === "success" && record.ttft_ms != null).map(phasesOf);
-  if (measured.length === 0) return [];
-  return PHASES.map(({ id }) => {
-    const values = measured.map((phases) => phases.find((phase) => phase.id === id)?.ms ?? 0).sort((a, b) => a - b);
-    return { id, ms: values[Math.floor(values.length / 2)] };
-  }).filter((phase) => phase.ms > 0);
-}

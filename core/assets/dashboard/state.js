@@ -20,9 +20,9 @@ export const STEPS = [
   { id: "6h", label: "6 h", seconds: 21_600 },
 ];
 export const METRICS = [
-  { id: "ttft_ms", label: "TTFT", name: "time to first token", unit: "ms" },
-  { id: "latency_ms", label: "Latency", name: "end-to-end latency", unit: "ms" },
-  { id: "tpot_ms", label: "TPOT", name: "time per output token", unit: "ms/token" },
+  { id: "ttft_ms", label: "TTFT", name: "time to first token" },
+  { id: "latency_ms", label: "Latency", name: "end-to-end latency" },
+  { id: "tpot_ms", label: "TPOT", name: "time per output token" },
 ];
 export const PERCENTILES = ["p50", "p90", "p95", "p99"];
 

@@ -9,6 +9,7 @@ const UNSTABLE_FROM = 0.05;
 export const STATES = {
   failing: { label: "Failing", rank: 0, symbol: "✕" },
   unstable: { label: "Unstable", rank: 1, symbol: "!" },
+  limited: { label: "Rate limited", rank: 1, symbol: "!" },
   unknown: { label: "Unknown", rank: 2, symbol: "?" },
   ok: { label: "Working", rank: 3, symbol: "✓" },
   off: { label: "Not monitored", rank: 4, symbol: "○" },
@@ -17,6 +18,7 @@ export const STATES = {
 
 export const RULE =
   "Failing: the last probe failed. Unstable: it answers now, but 5 % or more of the window's probes failed. " +
+  "Rate limited: the last probe met the account's own limit, which says nothing of the model. " +
   "Unknown: no cycle when one was due, or no probe in the window.";
 
 /**
@@ -36,11 +38,12 @@ export function stateOf(group, model, environment) {
   if (last && environment.staleAfter && last.ageSeconds > environment.staleAfter) {
     return state("unknown", `Its last probe is ${age(last.ageSeconds)} old.`);
   }
-  const failed = group.count - group.successes;
-  const share = `${failed} of ${plural(group.count, "probe")} in this window failed`;
-  if (last && !last.isSuccess) {
-    return state("failing", `The last probe failed${last.kind ? `: ${words(last.kind)}` : ""}. ${share}.`);
-  }
-  if (failed / group.count >= UNSTABLE_FROM) return state("unstable", `It answers now, but ${share} (${percent(failed / group.count)}).`);
-  return state("ok", failed === 0 ? `All ${plural(group.count, "probe")} in this window succeeded.` : `${share}.`);
+  const { failures, successes, rateLimited } = group;
+  const judged = failures + successes;
+  const limits = rateLimited > 0 ? ` ${plural(rateLimited, "probe")} met a rate limit.` : "";
+  const share = `${failures} of ${plural(judged, "probe")} in this window failed`;
+  if (last?.kind === "rate_limited") return state("limited", `The last probe met the account’s rate limit. ${share}.`);
+  if (last && !last.isSuccess) return state("failing", `The last probe failed${last.kind ? `: ${words(last.kind)}` : ""}. ${share}.${limits}`);
+  if (judged > 0 && failures / judged >= UNSTABLE_FROM) return state("unstable", `It answers now, but ${share} (${percent(failures / judged)}).${limits}`);
+  return state("ok", `${failures === 0 ? `All ${plural(judged, "probe")} in this window succeeded.` : `${share}.`}${limits}`);
 }

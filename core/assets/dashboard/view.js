@@ -45,7 +45,7 @@ export function viewOf() {
     const model = parts.models.value?.[environment]?.[name];
     if (group?.last) group.last.ageSeconds = Date.now() / 1000 - group.last.at / 1000;
     const known = newsOf(environment);
-    return { name, group, model, state: stateOf(group, model, asked.isOpen ? known : { reason: null }), spark: sparks.get(key(environment, name)), isSimulated: model?.simulated ?? false };
+    return { name, group, model, state: stateOf(group, model, asked.isOpen ? known : { reason: null }), spark: sparks.get(key(environment, name)), isSimulated: model?.simulated ?? group?.isSimulated ?? false };
   };
   const rows = allNames.map((name) => cell(env, name)).filter(({ state: { id } }) => id !== "absent");
   const environments = names.map((name) => {
@@ -70,6 +70,7 @@ export function viewOf() {
     fastest: byTtft[0], slowest: byTtft.length > 1 ? byTtft.at(-1) : undefined,
     beats: rows.filter(({ model }) => model?.monitored ?? true).map((row) => ({ ...row, beats: beats.get(row.name) ?? [] })).filter((row) => row.beats.length > 0),
     failureCount: total ? total.count - total.successes : 0,
+    monitoringCost: total?.cost ?? null,
     times: trend?.times ?? [],
     series: (trend?.columns ?? []).map((column) => ({ ...column, index: allNames.indexOf(column.name), latest: column.values.findLast((value) => value != null) ?? null })).sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true })),
     ageNow: (seconds) => seconds + sinceHealth,
@@ -133,10 +134,13 @@ function environmentHealth(name, { health, unreachable, sinceHealth }) {
 
 function totalOf(groups) {
   if (groups.length === 0) return null;
-  const sum = (field) => groups.reduce((total, group) => total + group[field], 0);
-  const [count, successes] = [sum("count"), sum("successes")];
-  const costs = groups.map(({ cost }) => cost).filter((cost) => cost != null);
-  return { count, successes, successRate: count ? successes / count : null, interval: wilson(successes, count), cost: costs.length ? costs.reduce((a, b) => a + b, 0) : null };
+  const sum = (field) => groups.reduce((total, group) => total + (group[field] ?? 0), 0);
+  const [count, successes, failures] = [sum("count"), sum("successes"), sum("failures")];
+  const judged = successes + failures;
+  return {
+    count, successes, judged, rateLimited: sum("rateLimited"), successRate: judged ? successes / judged : null,
+    interval: wilson(successes, judged), cost: groups.some(({ cost }) => cost != null) ? sum("cost") : null,
+  };
 }
 
 /** The 95 % score interval (Wilson 1927). */

@@ -26,11 +26,7 @@ export function drawChart(node, chart) {
     keyboard(node, drawn);
   } else {
     drawn.chart = chart;
-    drawn.plot.batch(() => {
-      drawn.plot.setData(data, false);
-      drawn.plot.setScale("x", range(chart));
-      drawn.plot.redraw(true, true);
-    });
+    drawn.plot.setData(data);
   }
   node.setAttribute("role", "group");
   node.setAttribute("aria-label", summary(chart));
@@ -40,7 +36,7 @@ export function drawChart(node, chart) {
 /** From the first probe on, where the window is longer than there are any. */
 function range({ from, to, times, step }) {
   const first = times[0] ?? from;
-  return { min: Math.max(from, first - step), max: Math.max(to, first + step) };
+  return [Math.max(from, first - step), Math.max(to, first + step)];
 }
 
 function options(node, drawn, style) {
@@ -49,14 +45,13 @@ function options(node, drawn, style) {
   const font = `12px ${style.fontFamily}`;
   const axis = { stroke: muted, font, grid, ticks: { ...grid, size: 4 } };
   const { metric } = drawn.chart;
-  const { min, max } = range(drawn.chart);
   return {
     width: node.clientWidth || 600,
     height: HEIGHT_PX,
     padding: [12, 12, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false, setScale: false } },
-    scales: { x: { time: true, min, max }, y: { range: (plot, low, high) => [0, high == null ? 1 : high * 1.08] } },
+    scales: { x: { time: true, range: () => range(drawn.chart) }, y: { range: (plot, low, high) => [0, high == null ? 1 : high * 1.08] } },
     axes: [
       { ...axis, space: 70, values: axisTimes },
       { ...axis, size: 66, values: (plot, splits) => splits.map((value) => (value === 0 ? "0" : axisValue(metric, value))) },

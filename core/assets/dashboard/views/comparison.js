@@ -75,15 +75,15 @@ function modelCell(row) {
   return [
     h("button", { key: "open", type: "button", class: "open", "aria-expanded": String(isOpen), "aria-controls": isOpen ? "detail" : null, on: { click: () => toggle(row.name) } },
       h("span", { class: "chevron", "aria-hidden": "true" }), h("span", { class: "model" }, row.name)),
-    h("span", { key: "provider", class: "note provider" }, row.model?.provider ?? row.group?.last?.provider ?? "unknown provider", row.isSimulated && simulatedMark()),
+    h("span", { key: "provider", class: "note provider" }, row.model?.provider ?? row.group?.provider ?? "unknown provider", row.isSimulated && simulatedMark()),
   ];
 }
 
 function success(row) {
   if (!row.group) return format.UNKNOWN;
-  const { successRate, interval, successes, count } = row.group;
+  const { successRate, interval, successes, failures, rateLimited } = row.group;
   const range = interval ? `; true rate, with 95 % confidence: ${format.percent(interval[0])} to ${format.percent(interval[1])}` : "";
-  return h("span", { title: `${successes} of ${format.plural(count, "probe")}${range}` }, format.percent(successRate));
+  return h("span", { title: `${successes} of ${format.plural(successes + failures, "probe")}${rateLimited ? `, ${rateLimited} rate limited` : ""}${range}` }, format.percent(successRate));
 }
 
 function metric(id, percentile) {

@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 import * as format from "../format.js";
-import { phasesOf, typicalPhases } from "../phases.js";
+import { phasesOf } from "../phases.js";
 import { METRICS } from "../state.js";
 import { instant, simulatedMark, standIn } from "./common.js";
 import { phaseBar, phaseLegend } from "./phasebar.js";
@@ -16,6 +16,7 @@ export function detail(row, view) {
   return [
     row.state.id !== "ok" && h("p", { key: "why", class: `why is-${row.state.id}` }, row.state.why),
     h("div", { key: "columns", class: "detail-columns" }, distribution(row), use(row)),
+    row.group?.phases.length > 0 && typical(row.group),
     wait ?? probes(part.value.records),
   ];
 }
@@ -23,14 +24,14 @@ export function detail(row, view) {
 function distribution({ group }) {
   if (!group) return h("p", { class: "empty", key: "distribution" }, "No probe in this window. Choose a longer one.");
   const columns = ["min", "avg", "p50", "p90", "p95", "p99", "max"];
-  const failures = Object.entries(group.failures).map(([kind, number]) => `${number} ${format.words(kind)}`).join(", ");
+  const failures = Object.entries(group.kinds).map(([kind, number]) => `${number} ${format.words(kind)}`).join(", ");
   return h("div", { key: "distribution" },
     h("h3", null, "Distribution"),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Distribution" }, h("table", { class: "small" },
       h("thead", null, h("tr", null, h("th", { scope: "col", key: "" }, h("span", { class: "unseen" }, "Metric")), columns.map((name) => h("th", { key: name, scope: "col", class: "number" }, name)))),
       h("tbody", null, [...METRICS, { id: "connect_ms", label: "Connect", name: "DNS, TCP and TLS together" }].map(({ id, label, name }) =>
-        h("tr", { key: id }, h("th", { scope: "row", title: name, key: "" }, label),
-          columns.map((column) => h("td", { key: column, class: "number" }, format.metricValue(id, group.metrics[id]?.[column])))))))),
+        h("tr", { key: id }, h("th", { scope: "row", title: name, key: "" }, id === "tpot_ms" ? "TPOT, per token" : label),
+          columns.map((column) => h("td", { key: column, class: "number" }, format.duration(group.metrics[id]?.[column])))))))),
     h("p", { class: "note" }, `${format.plural(group.count, "probe")}: ${format.integer(group.successes)} succeeded, ${format.integer(group.count - group.successes)} failed${failures ? ` (${failures})` : ""}.`,
       group.isEnough ? "" : " Under 20 samples: read the high percentiles with care.",
       group.cost != null ? ` Their cost: ${format.usd(group.cost)}.` : ""));
@@ -55,17 +56,18 @@ function useRow(name, today, month) {
   return h("tr", { key: name }, h("th", { scope: "row", key: "" }, name), h("td", { key: "today", class: "number" }, today), h("td", { key: "month", class: "number" }, month));
 }
 
+function typical({ phases }) {
+  const total = phases.reduce((sum, phase) => sum + phase.ms, 0);
+  return h("div", { key: "typical", class: "typical" },
+    h("h3", null, "Where the time goes"), phaseBar(phases, total), phaseLegend(phases),
+    h("p", { class: "note" }, "Means over the window’s successes; together the mean latency. Every probe opens a fresh connection."));
+}
+
 function probes(records) {
   if (records.length === 0) return h("p", { class: "empty", key: "probes" }, "No probe of it in this window.");
-  const typical = typicalPhases(records);
   const shown = records.slice(0, SHOWN_PROBES);
   const longest = Math.max(...shown.map((record) => phasesOf(record).reduce((sum, phase) => sum + phase.ms, 0)));
-  const total = typical.reduce((sum, phase) => sum + phase.ms, 0);
   return h("div", { key: "probes" },
-    h("h3", null, "Where the time goes"),
-    typical.length > 0 && h("div", { class: "typical", key: "typical" },
-      phaseBar(typical, total), phaseLegend(typical),
-      h("p", { class: "note" }, `Medians of the last ${format.plural(records.filter((record) => record.status === "success").length, "successful probe")}; every probe opens a fresh connection.`)),
     h("h3", null, "Last probes"),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Last probes" }, h("table", { class: "small probes" },
       h("thead", null, h("tr", null, ["Time", "Result", "TTFT", "Latency", "Phases", "Tokens in → out", "Cost"].map((name) => h("th", { key: name, scope: "col", class: ["TTFT", "Latency", "Cost"].includes(name) ? "number" : null }, name)))),

@@ -5,6 +5,10 @@ import * as format from "../format.js";
 import { update } from "../state.js";
 import { heading, instant, simulatedMark, standIn } from "./common.js";
 
+/** Groups that are shown before one asks for more. */
+const FIRST_GROUPS = 8;
+let isWhole = false;
+
 export function failures(container, view) {
   const note = view.failureCount > 0 ? `${format.plural(view.failureCount, "probe")} of ${format.integer(view.total.count)} in ${view.env} failed in this window.` : null;
   render(container,
@@ -14,7 +18,8 @@ export function failures(container, view) {
 
 function list(view) {
   const records = view.parts.failures.value;
-  const groups = grouped(records);
+  const all = grouped(records);
+  const groups = isWhole ? all : all.slice(0, FIRST_GROUPS);
   return h("div", { key: "list" },
     h("table", { class: "plain cards", role: "table" },
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Kind", "Model", "Probes", "First", "Last", "Last message"].map((name) => h("th", { scope: "col", role: "columnheader", key: name }, name)))),
@@ -25,6 +30,8 @@ function list(view) {
         h("td", { key: "first", role: "cell", "data-label": "First" }, instant(new Date(group.first.timestamp))),
         h("td", { key: "last", role: "cell", "data-label": "Last" }, instant(new Date(group.last.timestamp))),
         h("td", { key: "message", role: "cell", "data-label": "Last message", class: "message" }, group.last.error_message ?? format.UNKNOWN))))),
+    all.length > FIRST_GROUPS && h("button", { key: "more", type: "button", class: "tool more", "aria-expanded": String(isWhole), on: { click: () => { isWhole = !isWhole; view.redraw(); } } },
+      isWhole ? "Show fewer" : `Show all ${all.length} groups`),
     view.failureCount > records.length && h("p", { class: "note" }, `Grouped from the newest ${format.integer(records.length)} of ${format.integer(view.failureCount)}.`));
 }
 

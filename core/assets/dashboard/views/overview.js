@@ -29,24 +29,24 @@ function judge(view) {
     return { id: "unknown", title: `No model is monitored in ${env}`, text: "Check the usage endpoint and the provider keys: `llm-monitor check` says what is missing." };
   }
   const failing = inState("failing");
-  const unstable = inState("unstable");
+  const unstable = [...inState("unstable"), ...inState("limited")];
   const unknown = inState("unknown");
   if (failing.length > 0) return { id: "failing", title: `${format.plural(failing.length, "model")} of ${monitored.length} failing in ${env}`, text: names(failing) };
   if (unknown.length === monitored.length) return { id: "unknown", title: `Unknown: no probe in ${env} in this window`, text: "Choose a longer window, or wait for the first cycle." };
-  if (unstable.length > 0) return { id: "unstable", title: `${format.plural(unstable.length, "model")} of ${monitored.length} unstable in ${env}`, text: names(unstable) };
+  if (unstable.length > 0) return { id: "unstable", title: `${format.plural(unstable.length, "model")} of ${monitored.length} unsteady in ${env}`, text: names(unstable) };
   if (unknown.length > 0) return { id: "unknown", title: `${format.plural(unknown.length, "model")} of ${monitored.length} unknown in ${env}`, text: names(unknown) };
   return { id: "ok", title: `All ${format.plural(monitored.length, "model")} in ${env} work`, text: "Every one answered its last probe." };
 }
 
-function tiles({ total, fastest, slowest, costs }) {
+function tiles({ total, fastest, slowest, costs, monitoringCost }) {
   return h("dl", { class: "tiles", key: "tiles" },
     tile("Success rate", format.percent(total?.successRate),
-      total ? `${format.plural(total.successes, "success", "successes")} of ${format.plural(total.count, "probe")}` : "no probe in this window",
+      total ? `${format.integer(total.successes)} of ${format.plural(total.judged, "probe")}${total.rateLimited ? `, ${format.integer(total.rateLimited)} rate limited` : ""}` : "no probe in this window",
       total?.interval && `True rate, with 95 % confidence: ${format.percent(total.interval[0])} to ${format.percent(total.interval[1])}`),
     tile("Fastest first token", format.duration(fastest?.value), fastest ? `${fastest.name} · median TTFT` : "no success in this window"),
     tile("Slowest first token", format.duration(slowest?.value), slowest ? `${slowest.name} · median TTFT` : "no success in this window"),
     tile("Model use today", format.usd(costs?.modelsToday), costs?.modelsNote ?? "usage endpoint"),
-    tile("Monitoring", format.usd(costs?.monitoringWindow), "these probes, this window"));
+    tile("Monitoring", format.usd(monitoringCost), "cost of this window’s probes"));
 }
 
 function tile(name, value, note, title) {
