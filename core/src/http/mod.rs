@@ -15,6 +15,9 @@ mod new_record;
 mod openapi;
 mod parameters;
 mod root;
+mod series;
+mod summary;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,8 @@ pub use health::{CatalogHealth, EnvironmentHealth, Health, HealthStatus, LastCyc
 pub use latency_record::LatencyRecord;
 pub use models::{Model, Pricing, Usage};
 pub use new_record::NewRecord;
+pub use series::{OneSeries, SeriesAnswer};
+pub use summary::{DistributionMs, GroupSummary, LastRecord, PhasesMs, SummaryAnswer};
 
 /// Largest request body that is read.
 const BODY_LIMIT_BYTES: usize = 64 * 1024;
@@ -78,6 +83,8 @@ pub fn router(api: Api) -> Router {
     let with_token = Router::new()
         .route("/api/latency", get(latency::list).post(latency::add))
         .route("/api/models", get(models::list))
+        .route("/api/summary", get(summary::show))
+        .route("/api/series", get(series::show))
         .route_layer(from_fn_with_state(Arc::clone(&api), auth::require_token));
 
     let routes = Router::new()

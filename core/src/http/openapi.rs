@@ -12,7 +12,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{Api, Problem, assets, health, latency, models, root};
+use super::{Api, Problem, assets, health, latency, models, root, series, summary};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,11 +26,12 @@ use super::{Api, Problem, assets, health, latency, models, root};
     servers((url = "/")),
     tags(
         (name = "records", description = "Measured probes"),
+        (name = "figures", description = "What records say together"),
         (name = "models", description = "Models in use and their prices"),
         (name = "monitor", description = "The monitor itself"),
         (name = "pages", description = "For browsers"),
     ),
-    paths(root::index, assets::show, health::show, show, latency::list, latency::add, models::list),
+    paths(root::index, assets::show, health::show, show, latency::list, latency::add, models::list, summary::show, series::show),
     components(schemas(Problem)),
     modifiers(&Token),
 )]

@@ -58,6 +58,15 @@ pub(super) fn whole_number(
     })
 }
 
+/// One of some words, as what it stands for.
+pub(super) fn one_of<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Result<T, ApiError> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        let accepted: Vec<_> = words.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
+        ApiError::parameter(name, text, accepted.join(" or "))
+    })
+}
+
 /// An instant, `None` when it is absent.
 pub(super) fn instant(name: &str, text: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
     if text.is_empty() {

@@ -5,11 +5,13 @@ use serde_json::json;
 use super::*;
 
 /// The route table, as `mod.rs` writes it.
-const ROUTES: [(&str, &[&str]); 6] = [
+const ROUTES: [(&str, &[&str]); 8] = [
     ("/", &["get"]),
     ("/assets/{*path}", &["get"]),
     ("/api/latency", &["get", "post"]),
     ("/api/models", &["get"]),
+    ("/api/summary", &["get"]),
+    ("/api/series", &["get"]),
     ("/health", &["get"]),
     ("/openapi.json", &["get"]),
 ];
@@ -74,9 +76,18 @@ async fn every_route_is_in_the_document_and_the_document_names_no_other() {
 #[tokio::test]
 async fn every_parameter_is_in_the_document_with_words_and_optional() {
     let document = document().await;
+    let window = serde_json::to_value(window::WindowParameters::default()).unwrap();
+    let group = serde_json::to_value(summary::GroupParameters::default()).unwrap();
+    let together =
+        |parts: &[&Value]| Value::Object(parts.iter().flat_map(|part| part.as_object().unwrap().clone()).collect());
     for (path, parameters) in [
         ("/api/latency", serde_json::to_value(latency::LatencyParameters::default()).unwrap()),
         ("/api/models", json!({"environment": ""})),
+        ("/api/summary", together(&[&window, &group])),
+        (
+            "/api/series",
+            together(&[&window, &group, &serde_json::to_value(series::SeriesParameters::default()).unwrap()]),
+        ),
     ] {
         let described = document["paths"][path]["get"]["parameters"].as_array().unwrap();
         let names: BTreeSet<_> = described.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();

@@ -5,6 +5,7 @@
 mod access;
 mod adding;
 mod document;
+mod figures;
 mod monitor;
 mod pages;
 mod reading;
