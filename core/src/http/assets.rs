@@ -49,21 +49,69 @@ macro_rules! dashboard {
     };
 }
 
+/// Files of others under `core/assets/vendor/`, whose folders are named after their version.
+macro_rules! vendored {
+    ($($path:literal: $content_type:expr),* $(,)?) => {
+        [$(Asset {
+            path: concat!("vendor/", $path),
+            content_type: $content_type,
+            bytes: include_bytes!(concat!("../../assets/vendor/", $path)),
+            is_gzip: false,
+            is_versioned: true,
+        }),*]
+    };
+}
+
 const HTML: &str = "text/html; charset=utf-8";
-#[allow(dead_code, reason = "for the lines below")]
 const CSS: &str = "text/css; charset=utf-8";
-#[allow(dead_code, reason = "for the lines below")]
 const JS: &str = "text/javascript; charset=utf-8";
-#[allow(dead_code, reason = "for the lines below")]
 const SVG: &str = "image/svg+xml";
 #[allow(dead_code, reason = "for the lines below")]
 const WOFF2: &str = "font/woff2";
-#[allow(dead_code, reason = "for the lines below")]
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The dashboard's files under `core/assets/dashboard/`.
-static DASHBOARD: [Asset; 1] = dashboard! {
+static DASHBOARD: [Asset; 33] = dashboard! {
     "index.html": HTML,
+    "answers.js": JS,
+    "api.js": JS,
+    "app.js": JS,
+    "data.js": JS,
+    "dom.js": JS,
+    "format.js": JS,
+    "icon.svg": SVG,
+    "layout.css": CSS,
+    "palette.js": JS,
+    "parts.css": CSS,
+    "phases.js": JS,
+    "state.js": JS,
+    "status.js": JS,
+    "theme.css": CSS,
+    "theme.js": JS,
+    "view.js": JS,
+    "views/chart.js": JS,
+    "views/common.js": JS,
+    "views/comparison.js": JS,
+    "views/costs.js": JS,
+    "views/detail.js": JS,
+    "views/failures.js": JS,
+    "views/frame.js": JS,
+    "views/heartbeat.js": JS,
+    "views/matrix.js": JS,
+    "views/monitor.js": JS,
+    "views/overview.js": JS,
+    "views/phasebar.js": JS,
+    "views/tip.js": JS,
+    "views/token.js": JS,
+    "views/toolbar.js": JS,
+    "views/trend.js": JS,
+};
+
+/// What the dashboard needs of others.
+static VENDORED: [Asset; 3] = vendored! {
+    "uplot-1.6.32/LICENSE": TEXT,
+    "uplot-1.6.32/uPlot.iife.min.js": JS,
+    "uplot-1.6.32/uPlot.min.css": CSS,
 };
 
 /// A page's file
@@ -82,7 +130,7 @@ static DASHBOARD: [Asset; 1] = dashboard! {
     ),
 )]
 pub(super) async fn show(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let asset = DASHBOARD.iter().find(|asset| asset.path == path);
+    let asset = DASHBOARD.iter().chain(&VENDORED).find(|asset| asset.path == path);
     asset.map(|asset| asset.response(&headers)).ok_or_else(|| ApiError::not_found(&format!("/assets/{path}")))
 }
 
