@@ -29,7 +29,7 @@ export const PERCENTILES = ["p50", "p90", "p95", "p99"];
 /** `models`: what the trend shows; `null` all, `[]` none. */
 const DEFAULTS = {
   env: "", window: "", from: "", to: "", metric: "ttft_ms", percentile: "p50", step: "auto", models: null, open: "",
-  sort: "model", order: "asc", live: "on",
+  sort: "model", order: "asc", live: "on", costs: "",
 };
 
 export let state = read();
@@ -53,6 +53,7 @@ function read() {
     sort: text("sort"),
     order: oneOf("order", ["asc", "desc"]),
     live: oneOf("live", ["on", "off"]),
+    costs: oneOf("costs", ["all"]),
   };
 }
 
@@ -74,7 +75,7 @@ export function update(changes, { isStep = false } = {}) {
 export function href(changes = {}) {
   const wanted = { ...state, ...changes };
   const query = new URLSearchParams();
-  for (const name of ["env", "window", "from", "to", "metric", "percentile", "step", "open", "sort", "order", "live"]) {
+  for (const name of ["env", "window", "from", "to", "metric", "percentile", "step", "open", "sort", "order", "live", "costs"]) {
     const isImplied = wanted[name] === DEFAULTS[name] || (name === "window" && wanted.window === "custom");
     if (!isImplied) query.set(name, wanted[name]);
   }

@@ -76,7 +76,7 @@ export function viewOf() {
     ageNow: (seconds) => seconds + sinceHealth,
     latenessOf: (name) => latenessOf((parts.recent.value ?? []).filter(({ environment }) => environment === name)),
     beatStep: parts.beats.value?.step,
-    costs: null,
+    costsToday: costsToday(env),
     title: titleOf(env, rows, newsOf(env)),
   };
 }
@@ -151,6 +151,12 @@ function wilson(successes, count) {
   const centre = (share + (z * z) / (2 * count)) / (1 + (z * z) / count);
   const half = (z / (1 + (z * z) / count)) * Math.sqrt((share * (1 - share)) / count + (z * z) / (4 * count * count));
   return [Math.max(0, centre - half), Math.min(1, centre + half)];
+}
+
+/** What the models' use costs today (UTC), as the environment's usage endpoint says. */
+function costsToday(env) {
+  const today = new Date().toISOString().slice(0, 10);
+  return parts.costs.value?.usage.days.find((day) => day.date === today && day.environment === env)?.cost ?? null;
 }
 
 function latenessOf(records) {

@@ -3,6 +3,7 @@
 import { h, render } from "../dom.js";
 import * as format from "../format.js";
 import { badge, heading, standIn } from "./common.js";
+import { walk } from "./walk.js";
 
 /** Beats a strip shows at most; narrow screens hide the oldest. */
 export const BEATS = 60;
@@ -30,16 +31,6 @@ function strip({ name, beats, state, group }) {
         "aria-label": beat.tip.replaceAll("\n", ", "), "data-tip": beat.tip,
       }))),
     h("span", { class: "beat-rate number", title: "Success rate in the window" }, format.percent(group?.successRate)));
-}
-
-function walk(event) {
-  const step = { ArrowLeft: "previousElementSibling", ArrowRight: "nextElementSibling" }[event.key];
-  const ends = { Home: "firstElementChild", End: "lastElementChild" }[event.key];
-  const from = document.activeElement;
-  const to = step ? from[step] : ends ? from.parentElement[ends] : null;
-  if (!to) return;
-  event.preventDefault();
-  to.focus();
 }
 
 /**
