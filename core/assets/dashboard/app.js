@@ -52,7 +52,7 @@ async function loadParts(names) {
   // The rest is asked in terms of these: the environments, and how far back there is anything.
   await Promise.all([refresh("health"), parts.oldest.value?.length ? null : refresh("oldest")]);
   await Promise.all(["models", "summary"].filter(wanted).map(refresh));
-  await Promise.all(["trend", "beats", "sparks", "recent", "failures", "costs", "detail"].filter(wanted).map(refresh));
+  await Promise.all(["sparks", "beats", "trend", "detail", "failures", "costs", "recent"].filter(wanted).map(refresh));
 }
 
 let isDrawingDue = false;

@@ -6,7 +6,7 @@ import { groupOf, seriesOf } from "./answers.js";
 import { BEATS } from "./views/heartbeat.js";
 
 const MAX_ROWS = 1000;
-const RECENT_ROWS = 200;
+const RECENT_ROWS = 150;
 const DETAIL_ROWS = 60;
 const FAILURE_ROWS = 500;
 const SPARK_BUCKETS = 24;

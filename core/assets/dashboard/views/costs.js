@@ -29,8 +29,8 @@ function body(view, names) {
     h("div", { class: "cost-cards", key: "cards" },
       card("The models’ use", usage, names, use, "use"),
       card("Monitoring them", monitoring, names, own, "own", unpriced(monitoring.days.filter(isShown)))),
-    bars("The models’ use a day", use, days, changes, names),
-    bars("Monitoring a day", own, days, [], names),
+    bars("The models’ use a day", use, days, changes, names, 0),
+    bars("Monitoring a day", own, days, [], names, 3),
     names.length > 1 && h("ul", { class: "legend", key: "legend" }, names.map((name, index) => h("li", { key: name }, h("span", { class: `swatch stack-${index % 6}`, "aria-hidden": "true" }), name))),
     changes.length > 0 && priceChanges(changes),
     byModel(usage.models.filter(isShown), monitoring.models.filter(isShown)),
@@ -69,23 +69,24 @@ function costByDay(entries, days, names) {
   });
 }
 
-function bars(title, byDay, days, changes, names) {
+/** `hue`: the colour of a single environment's bars. */
+function bars(title, byDay, days, changes, names, hue) {
   const most = Math.max(...byDay.map(({ total }) => total ?? 0));
   const every = Math.ceil(days.length / 7);
   return h("figure", { class: "bars", key: title },
     h("figcaption", { class: "note" }, title, h("span", { class: "number" }, most > 0 ? ` · the dashed line is ${format.usd(most)}` : " · nothing yet")),
     h("div", { class: "bar-area", role: "group", "aria-label": `${title}; arrow keys walk from day to day`, on: { keydown: walk } },
-      byDay.map((day, index) => column(day, most, index === byDay.length - 1, changes.filter(({ at }) => at.slice(0, 10) === day.date), names))),
+      byDay.map((day, index) => column(day, most, index === byDay.length - 1, changes.filter(({ at }) => at.slice(0, 10) === day.date), names, names.length > 1 ? null : hue))),
     h("div", { class: "bar-days", "aria-hidden": "true" }, days.map((date, index) => h("span", { key: date }, (days.length - 1 - index) % every === 0 && h("span", null, format.day(date))))));
 }
 
-function column({ date, parts, total }, most, isLast, changes, names) {
+function column({ date, parts, total }, most, isLast, changes, names, hue) {
   const each = names.length > 1 ? names.map((name, index) => (parts[index] == null ? null : `${name}: ${format.usd(parts[index])}`)).filter(Boolean) : [];
   const changed = changes.map((change) => `Price change: ${change.model_name} in ${change.environment}`);
   const tip = [`${format.day(date)}: ${total == null ? "unknown" : format.usd(total)}`, ...each, ...changed].join("\n");
   return h("span", { key: date, class: "bar-column", role: "img", tabindex: isLast ? "0" : "-1", "aria-label": tip.replaceAll("\n", ", "), "data-tip": tip },
     changes.length > 0 && h("span", { key: "change", class: "price-mark" }, "▾"),
-    parts.map((cost, index) => cost > 0 && h("span", { key: String(index), class: `bar stack-${index % 6}`, style: { height: `${((cost / most) * 100).toFixed(2)}%` } })));
+    parts.map((cost, index) => cost > 0 && h("span", { key: String(index), class: `bar stack-${hue ?? index % 6}`, style: { height: `${((cost / most) * 100).toFixed(2)}%` } })));
 }
 
 function priceChanges(changes) {

@@ -43,7 +43,7 @@ function use({ model }) {
     h("h3", null, "Use"),
     stats
       ? h("table", { class: "small" },
-        h("thead", null, h("tr", null, h("th", { scope: "col", key: "" }, h("span", { class: "unseen" }, "Figure")), h("th", { key: "today", scope: "col", class: "number" }, "Today"), h("th", { key: "month", scope: "col", class: "number" }, "Month’s daily average"))),
+        h("thead", null, h("tr", null, h("th", { scope: "col", key: "" }, h("span", { class: "unseen" }, "Figure")), h("th", { key: "today", scope: "col", class: "number" }, "Today"), h("th", { key: "month", scope: "col", class: "number" }, "A day this month"))),
         h("tbody", null,
           useRow("Cost", format.usd(stats.daily_cost), format.usd(stats.monthly_avg_cost)),
           useRow("Input tokens", format.integer(stats.daily_input_tokens), format.integer(stats.monthly_avg_input_tokens)),
