@@ -2,6 +2,7 @@
 
 mod assets;
 mod auth;
+mod compare;
 mod compression;
 mod cors;
 mod error;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 
 use crate::{history::History, record::Environment, store::Store};
 
+pub use compare::{CompareAnswer, ComparedModel, ComparedSide, DifferenceMs, SideFigures};
 pub use cors::CorsPolicy;
 pub use error::{FieldProblem, Problem};
 pub use health::{CatalogHealth, EnvironmentHealth, Health, HealthStatus, LastCycle, StoreState};
@@ -85,6 +87,7 @@ pub fn router(api: Api) -> Router {
         .route("/api/models", get(models::list))
         .route("/api/summary", get(summary::show))
         .route("/api/series", get(series::show))
+        .route("/api/compare", get(compare::show))
         .route_layer(from_fn_with_state(Arc::clone(&api), auth::require_token));
 
     let routes = Router::new()

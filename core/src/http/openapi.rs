@@ -12,7 +12,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{Api, Problem, assets, health, latency, models, root, series, summary};
+use super::{Api, Problem, assets, compare, health, latency, models, root, series, summary};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -31,7 +31,7 @@ use super::{Api, Problem, assets, health, latency, models, root, series, summary
         (name = "monitor", description = "The monitor itself"),
         (name = "pages", description = "For browsers"),
     ),
-    paths(root::index, assets::show, health::show, show, latency::list, latency::add, models::list, summary::show, series::show),
+    paths(root::index, assets::show, health::show, show, latency::list, latency::add, models::list, summary::show, series::show, compare::show),
     components(schemas(Problem)),
     modifiers(&Token),
 )]

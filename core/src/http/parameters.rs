@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde::de::{DeserializeOwned, value};
 
 use super::error::ApiError;
-use crate::record::Environment;
+use crate::record::{Environment, Metric};
 
 /// `T`'s fields are texts, empty where the parameter is absent or empty. Of a parameter given twice the last counts;
 /// parameters that `T` does not know are ignored, as the predecessor ignored them.
@@ -65,6 +65,15 @@ pub(super) fn one_of<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Re
         let accepted: Vec<_> = words.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
         ApiError::parameter(name, text, accepted.join(" or "))
     })
+}
+
+/// A duration's column, the whole latency when it is absent.
+pub(super) fn duration_metric(text: &str) -> Result<Metric, ApiError> {
+    if text.is_empty() {
+        return Ok(Metric::LatencyMs);
+    }
+    let accepted = || format!("one of {}", Metric::ALL.map(Metric::as_str).join(", "));
+    text.parse().map_err(|_| ApiError::parameter("metric", text, accepted()))
 }
 
 /// An instant, `None` when it is absent.
