@@ -37,34 +37,64 @@ pub(super) struct Asset {
     is_versioned: bool,
 }
 
-macro_rules! dashboard {
-    ($($path:literal: $content_type:expr),* $(,)?) => {
+macro_rules! files {
+    ($folder:literal, $prefix:literal, is_versioned: $is_versioned:literal, $($path:literal: $content_type:expr),* $(,)?) => {
         [$(Asset {
-            path: $path,
+            path: concat!($prefix, $path),
             content_type: $content_type,
-            bytes: include_bytes!(concat!("../../assets/dashboard/", $path)),
+            bytes: include_bytes!(concat!("../../assets/", $folder, $path, "")),
             is_gzip: false,
-            is_versioned: false,
+            is_versioned: $is_versioned,
+        }),*]
+    };
+}
+
+macro_rules! packed_files {
+    ($folder:literal, $($path:literal: $content_type:expr),* $(,)?) => {
+        [$(Asset {
+            path: concat!($folder, $path),
+            content_type: $content_type,
+            bytes: include_bytes!(concat!("../../assets/", $folder, $path, ".gz")),
+            is_gzip: true,
+            is_versioned: true,
         }),*]
     };
 }
 
 const HTML: &str = "text/html; charset=utf-8";
-#[allow(dead_code, reason = "for the lines below")]
 const CSS: &str = "text/css; charset=utf-8";
-#[allow(dead_code, reason = "for the lines below")]
 const JS: &str = "text/javascript; charset=utf-8";
-#[allow(dead_code, reason = "for the lines below")]
+#[allow(dead_code, reason = "for the dashboard's lines")]
 const SVG: &str = "image/svg+xml";
-#[allow(dead_code, reason = "for the lines below")]
+#[allow(dead_code, reason = "for the dashboard's lines")]
 const WOFF2: &str = "font/woff2";
-#[allow(dead_code, reason = "for the lines below")]
+#[allow(dead_code, reason = "for the dashboard's lines")]
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The dashboard's files under `core/assets/dashboard/`.
-static DASHBOARD: [Asset; 1] = dashboard! {
+static DASHBOARD: [Asset; 1] = files! { "dashboard/", "", is_versioned: false,
     "index.html": HTML,
 };
+
+/// The pages `/docs` and `/redoc`.
+static DOCS: [Asset; 5] = files! { "docs/", "docs/", is_versioned: false,
+    "docs.html": HTML,
+    "docs.js": JS,
+    "redoc.html": HTML,
+    "redoc.css": CSS,
+    "redoc.js": JS,
+};
+
+/// Files of others that those pages need; `core/assets/vendor/README.md` tells where they come from.
+static VENDORED: [Asset; 3] = packed_files! { "vendor/",
+    "swagger-ui-5.35.0/swagger-ui-bundle.js": JS,
+    "swagger-ui-5.35.0/swagger-ui.css": CSS,
+    "redoc-2.5.4/redoc.standalone.js": JS,
+};
+
+fn find(path: &str) -> Option<&'static Asset> {
+    DASHBOARD.iter().chain(&DOCS).chain(&VENDORED).find(|asset| asset.path == path)
+}
 
 /// A page's file
 ///
@@ -82,14 +112,13 @@ static DASHBOARD: [Asset; 1] = dashboard! {
     ),
 )]
 pub(super) async fn show(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let asset = DASHBOARD.iter().find(|asset| asset.path == path);
+    let asset = find(&path);
     asset.map(|asset| asset.response(&headers)).ok_or_else(|| ApiError::not_found(&format!("/assets/{path}")))
 }
 
-/// The dashboard.
-pub(super) fn page(headers: &HeaderMap) -> Response {
-    let index = DASHBOARD.iter().find(|asset| asset.path == "index.html");
-    index.map_or_else(|| ApiError::not_found("/").into_response(), |index| index.response(headers))
+/// The file at `path` below `/assets/`, which is there.
+pub(super) fn page(path: &'static str, headers: &HeaderMap) -> Response {
+    find(path).map_or_else(|| ApiError::not_found(path).into_response(), |page| page.response(headers))
 }
 
 impl Asset {

@@ -237,7 +237,8 @@ async fn has_rows_before(
     Ok(segments.iter().any(|segment| segment.environment.as_ref().is_none_or(|only| only == environment)))
 }
 
-fn stale_after(api: &Api) -> TimeDelta {
+/// How old the newest cycle may be.
+pub(super) fn stale_after(api: &Api) -> TimeDelta {
     let interval = TimeDelta::from_std(api.monitor_interval).unwrap_or(TimeDelta::days(365));
     interval.checked_mul(INTERVALS_UNTIL_STALE).unwrap_or(TimeDelta::MAX).max(STALE_AT_LEAST)
 }

@@ -1,5 +1,7 @@
 //! What readers ask of the history: filters, pages and where the next page begins; summaries, series and comparisons.
 
+mod costs;
+mod counters;
 mod cursor;
 mod difference;
 mod filter;
@@ -16,6 +18,11 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use costs::{
+    MonitoringCosts, PriceChange, Probed, Rates, UsageCosts, UsageDay, Used, monitoring_costs, price_changes,
+    usage_costs,
+};
+pub use counters::{BUCKET_BOUNDS_MS, COUNTED, Counter, Counters, Histogram, Labels, Names, OTHER};
 pub use cursor::{Cursor, InvalidCursor};
 pub use difference::{Difference, Verdict};
 pub use filter::{Filter, Status};

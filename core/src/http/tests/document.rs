@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// The route table, as `mod.rs` writes it.
-const ROUTES: [(&str, &[&str]); 9] = [
+const ROUTES: [(&str, &[&str]); 15] = [
     ("/", &["get"]),
     ("/assets/{*path}", &["get"]),
     ("/api/latency", &["get", "post"]),
@@ -13,6 +13,12 @@ const ROUTES: [(&str, &[&str]); 9] = [
     ("/api/summary", &["get"]),
     ("/api/series", &["get"]),
     ("/api/compare", &["get"]),
+    ("/api/costs", &["get"]),
+    ("/api/export", &["get"]),
+    ("/metrics", &["get"]),
+    ("/badge/{environment}/{*model}", &["get"]),
+    ("/docs", &["get"]),
+    ("/redoc", &["get"]),
     ("/health", &["get"]),
     ("/openapi.json", &["get"]),
 ];
@@ -85,6 +91,8 @@ async fn every_parameter_is_in_the_document_with_words() {
         ("/api/latency", serde_json::to_value(latency::LatencyParameters::default()).unwrap()),
         ("/api/models", json!({"environment": ""})),
         ("/api/compare", serde_json::to_value(compare::CompareParameters::default()).unwrap()),
+        ("/api/costs", serde_json::to_value(costs::CostsParameters::default()).unwrap()),
+        ("/api/export", serde_json::to_value(export::ExportParameters::default()).unwrap()),
         ("/api/summary", together(&[&window, &group])),
         (
             "/api/series",

@@ -6,7 +6,9 @@ mod access;
 mod adding;
 mod document;
 mod figures;
+mod money;
 mod monitor;
+mod outlets;
 mod pages;
 mod reading;
 
@@ -92,7 +94,11 @@ impl Monitor {
     }
 
     fn router(&self) -> Router {
-        router(Api {
+        router(self.api())
+    }
+
+    fn api(&self) -> Api {
+        Api {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             history: Arc::clone(&self.history),
             environments: ["dev", "test", "qa", "prod"].map(environment).to_vec(),
@@ -103,7 +109,7 @@ impl Monitor {
             simple_mode: false,
             monitor_started_at: self.started_at,
             host_problems: Some(self.problems.clone()),
-        })
+        }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
