@@ -83,7 +83,12 @@ impl Monitor {
     ///
     /// When `stop` is cancelled, probes get a moment to end, the others are given up without a record (a probe that the
     /// monitor itself cut says nothing of the model), and what was measured is written.
-    pub async fn run(&self, schedule: &Schedule, stop: &CancellationToken, on_progress: &OnProgress<'_>) -> CycleReport {
+    pub async fn run(
+        &self,
+        schedule: &Schedule,
+        stop: &CancellationToken,
+        on_progress: &OnProgress<'_>,
+    ) -> CycleReport {
         let runs =
             self.environments.iter().map(|environment| environment.run(&self.stages, schedule, stop, on_progress));
         let mut records = Vec::new();

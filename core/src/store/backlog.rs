@@ -253,8 +253,8 @@ impl Store for Backlog {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 mod tests {
-    use crate::store::Appended;
     use super::*;
+    use crate::store::Appended;
     use crate::store::{
         MemoryStore,
         contract::{self, Backend, Load, Place, all_rows, cycle, due, environment},
