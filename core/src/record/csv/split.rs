@@ -91,7 +91,7 @@ fn split_quoted(bytes: &[u8], first_line: usize, is_last: bool, bounds: &mut Vec
         let start = at;
         if window.get(at) == Some(&b'"') {
             let Some(end) = closing_quote(window, at + 1) else { return short_of_bytes(UNCLOSED_QUOTE) };
-            if end + 1 == window.len() && !(is_last && !is_cut) {
+            if end + 1 == window.len() && (is_cut || !is_last) {
                 // The next byte decides whether this quote closes the field.
                 return short_of_bytes(UNCLOSED_QUOTE);
             }
