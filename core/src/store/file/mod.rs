@@ -213,7 +213,7 @@ impl Shared {
     fn settled<'w>(&self, writing: &'w mut Writing) -> Result<&'w mut Writer, StoreError> {
         let end = self.view().index.end();
         if writing.as_ref().is_none_or(|writer| !writer.is_untouched(end)) {
-            tracing::warn!(file = %self.given.display(), "{} was changed by another program; it is opened anew", self.given.display());
+            tracing::warn!(file = %self.given.display(), "{} is not as it was left; it is opened anew", self.given.display());
             if let Some(old) = writing.take() {
                 // The lock would keep ourselves out.
                 let _ = old.file.unlock();
