@@ -92,11 +92,13 @@ impl<'a> Scan<'a> {
                 }
             }
         }
+        let is_empty = scope.environments.as_ref().is_some_and(Vec::is_empty);
+        let windows = if is_empty { VecDeque::new() } else { windows(whole, direction, Utc::now()) };
         Self {
             history,
             environments: scope.environments,
             direction,
-            windows: windows(whole, direction, Utc::now()),
+            windows,
             merge: None,
             position,
             last: None,
@@ -109,6 +111,7 @@ impl<'a> Scan<'a> {
         loop {
             match self.step().await {
                 Ok(Some(row)) => {
+                    self.relists = 0;
                     self.last = Some(row.clone());
                     return Ok(Some(row));
                 }
@@ -141,7 +144,6 @@ impl<'a> Scan<'a> {
                 for parsed in try_join_all(loads).await? {
                     merge.open(parsed, self.position.as_ref(), self.environments.as_deref(), self.direction);
                 }
-                self.relists = 0;
             }
             while let Some(row) = merge.pop(self.environments.as_deref()) {
                 if !self.position.as_ref().is_some_and(|position| is_before(&row, position)) {
