@@ -54,10 +54,10 @@ pub struct Scan<'a> {
 }
 
 /// A stretch of time: from (inclusive) to (exclusive), `None` being no bound.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    from: Option<DateTime<Utc>>,
-    to: Option<DateTime<Utc>>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) from: Option<DateTime<Utc>>,
+    pub(super) to: Option<DateTime<Utc>>,
 }
 
 /// The segments of one window: some open, some whose turn has not come.
@@ -176,7 +176,7 @@ fn is_before(row: &Row, position: &Position) -> bool {
 }
 
 /// `whole` in the stretches in which it is listed, in the scan's direction.
-fn windows(whole: Window, direction: Direction, now: DateTime<Utc>) -> VecDeque<Window> {
+pub(super) fn windows(whole: Window, direction: Direction, now: DateTime<Utc>) -> VecDeque<Window> {
     let mut windows = VecDeque::new();
     let mut rest = whole;
     let anchor = match direction {
