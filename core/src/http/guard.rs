@@ -54,7 +54,7 @@ pub(super) async fn guard(State(time_limit): State<Duration>, request: Request, 
         }
     };
 
-    if let Some(error) = response.extensions_mut().remove::<ApiError>().filter(|_| method != Method::HEAD) {
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = Body::from(error.body_for(&request_id));
     }

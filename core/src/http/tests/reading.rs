@@ -132,9 +132,12 @@ async fn a_link_stands_only_where_there_is_more_and_keeps_the_filters() {
     let monitor = Monitor::new();
     monitor.add(one_a_second(10)).await;
     assert_eq!(monitor.get("/api/latency?limit=10").await.next(), None);
-    let next = monitor.get("/api/latency?limit=4&skip=2&model=gpt-4o-mini&from=2020-01-01").await.next().unwrap();
-    assert!(next.starts_with("/api/latency?model=gpt-4o-mini&from=2020-01-01&limit=4&before="), "{next}");
-    assert!(!next.contains("skip"), "{next}");
+    let filters = "environment=prod%2Cqa&model=gpt-4o-mini&status=success&from=2020-01-01&to=2100-01-01&limit=4";
+    for (order, cursor) in [("desc", "before"), ("asc", "after")] {
+        let next = monitor.get(&format!("/api/latency?skip=2&{filters}&order={order}")).await.next().unwrap();
+        assert!(next.starts_with(&format!("/api/latency?{filters}&order={order}&{cursor}=")), "{next}");
+        assert!(!next.contains("skip"), "{next}");
+    }
 }
 
 #[tokio::test]
