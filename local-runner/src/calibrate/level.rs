@@ -45,9 +45,14 @@ impl Load {
         // The golden ratio spreads any number of probes evenly.
         let place = (id as f64 * 0.618_033_988_749_895).fract();
         let spread = if is_small { Duration::from_millis(40) } else { Duration::from_millis(200) };
-        let offset = if self.same_instant { Duration::ZERO } else { spread.mul_f64(place) };
         let id = u32::try_from(id).unwrap_or(u32::MAX);
-        Plan { id, ttft: TTFT_FROM + offset, pace: Duration::from_millis(pace_ms), tokens }
+        Plan {
+            id,
+            ttft: TTFT_FROM + if self.same_instant { Duration::ZERO } else { spread.mul_f64(place) },
+            pace: Duration::from_millis(pace_ms),
+            tokens,
+            aligned: self.same_instant,
+        }
     }
 }
 
