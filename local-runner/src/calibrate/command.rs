@@ -190,7 +190,8 @@ fn verdict(levels: &[Level]) -> String {
 
 fn problems(level: &Level) -> impl Iterator<Item = String> {
     let (concurrency, bound) = (level.concurrency, level.max_ttft_error_ms);
-    let failed = level.failure.as_ref().map(|failure| {
+    let failed = (level.failed > 0).then(|| {
+        let failure = level.failure.as_deref().unwrap_or("it left no record");
         format!("{} of the probes at concurrency {concurrency} failed; the first: {failure}\n", level.failed)
     });
     let wrong = level.ttft.filter(|ttft| ttft.p99_ms > bound).map(|ttft| {
