@@ -5,9 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use secrecy::{ExposeSecret, SecretString};
-use url::{Position, Url};
+use url::Url;
 
 use super::Access;
+use crate::redact;
 
 /// An HTTP request as data. [`fmt::Debug`] shows no secret.
 #[derive(Clone)]
@@ -26,8 +27,7 @@ impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRequest")
             .field("method", &self.method)
-            .field("host", &without_user_info(&self.url))
-            .field("path", &self.url.path())
+            .field("url", &redact::url(&self.url))
             .field("headers", &self.headers)
             .field("body_bytes", &self.body.len())
             .finish()
@@ -43,11 +43,6 @@ pub enum Unsendable {
     /// It is of a kind that has no path (`data:`, `mailto:`).
     #[error("the base URL is not one of http or https")]
     BaseUrl,
-}
-
-/// Host and port of a URL, without its user info.
-pub(super) fn without_user_info(url: &Url) -> &str {
-    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 /// A POST of `body` to the path of `segments` below the base URL, asking for an uncompressed answer.
