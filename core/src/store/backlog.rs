@@ -250,6 +250,8 @@ impl Store for Backlog {
             let since = unwritten.since.to_rfc3339_opts(SecondsFormat::Secs, true);
             format!("{} rows wait in memory since {since}: {}", unwritten.rows, unwritten.cause)
         }));
+        // Oldest first: of each environment the newest stays.
+        health.waiting.extend(waiting.parts.iter().map(|part| (part.environment.clone(), part.cycle_id)));
         if waiting.lost_rows > 0 {
             health.problems.push(format!("{} rows are lost: too many waited", waiting.lost_rows));
         }
