@@ -18,7 +18,7 @@ use super::{
     Api, BODY_LIMIT_BYTES, FieldProblem, LatencyRecord, NewRecord, Problem,
     error::{ApiError, shortened},
     latency_record::timestamp_text,
-    parameters::{Parameters, environments, instant, instant_schema, whole_number},
+    parameters::{Instant, Parameters, environments, instant, whole_number},
 };
 use crate::{
     history::Direction,
@@ -47,10 +47,10 @@ pub(super) struct LatencyParameters {
     #[param(required = false, pattern = "^(success|error)?$")]
     status: String,
     /// Not older than this: RFC 3339 (no zone: UTC), or a date (its first instant, UTC).
-    #[param(required = false, schema_with = instant_schema, example = "2026-11-24T16:00:00Z")]
+    #[param(required = false, value_type = Instant, inline, example = "2026-11-24T16:00:00Z")]
     from: String,
     /// Older than this; written like `from`. Nothing is between a `from` and an earlier `to`.
-    #[param(required = false, schema_with = instant_schema, example = "2026-11-25")]
+    #[param(required = false, value_type = Instant, inline, example = "2026-11-25")]
     to: String,
     /// How many records to pass over. To read on, follow the `Link` header instead: it does not shift while records arrive.
     #[param(required = false, value_type = u64, minimum = 0, maximum = 9_007_199_254_740_991_u64, default = 0)]

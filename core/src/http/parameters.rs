@@ -8,7 +8,13 @@ use axum::{
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde::de::{DeserializeOwned, value};
-use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
+    },
+};
 
 use super::error::ApiError;
 use crate::record::Environment;
@@ -58,11 +64,18 @@ pub(super) fn instant(name: &str, text: &str) -> Result<Option<DateTime<Utc>>, A
 }
 
 /// How an instant's parameter is described.
-pub(super) fn instant_schema() -> Schema {
-    let text = |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
-    let absent = ObjectBuilder::new().schema_type(Type::String).max_length(Some(0));
-    AnyOfBuilder::new().item(text(KnownFormat::DateTime)).item(text(KnownFormat::Date)).item(absent).into()
+pub(super) struct Instant;
+
+impl PartialSchema for Instant {
+    fn schema() -> RefOr<Schema> {
+        let text =
+            |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
+        let absent = ObjectBuilder::new().schema_type(Type::String).max_length(Some(0));
+        AnyOfBuilder::new().item(text(KnownFormat::DateTime)).item(text(KnownFormat::Date)).item(absent).into()
+    }
 }
+
+impl ToSchema for Instant {}
 
 /// RFC 3339, or without a zone, or a date. A `+` that was not percent-encoded has become a space: it is taken back.
 pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
