@@ -32,6 +32,10 @@ async fn a_file_cut_anywhere_keeps_every_row_before_the_cut() {
         let _ = fs::remove_file(aside::rejected_path(&folder.csv()));
         fs::write(folder.csv(), &bytes[..cut]).expect("written");
         let store = folder.open();
+        let segments = store.segments(&Scope::default()).await.expect("listed");
+        let listed: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
+        let on_disk = fs::metadata(folder.csv()).expect("there").len() - ends[0] as u64;
+        assert_eq!(listed, on_disk, "cut at {cut}: the segments are all of the file");
         // A row that lacks nothing but its line end is whole.
         let whole = ends.iter().filter(|end| **end <= cut + 1).count() - 1;
         let is_torn = ends.iter().all(|end| *end != cut && *end != cut + 1);
@@ -133,15 +137,17 @@ async fn a_note_about_another_file_cuts_nothing() {
     assert_eq!(all_rows(&folder.open()).await, others);
 }
 
-const KILLED_CSV: &str = "LLM_MONITOR_TEST_KILLED_CSV";
-
-/// Not a test by itself: the process that the next one kills.
+/// Not a test by itself: the process that the next one kills. It is told its file on standard input.
 #[test]
 #[ignore = "run by a_killed_process_loses_nothing_that_it_acknowledged"]
 #[allow(clippy::print_stdout, reason = "how it tells what it has acknowledged")]
 fn a_process_to_be_killed() {
-    let Some(path) = std::env::var_os(KILLED_CSV) else { return };
-    let store = FileStore::open(path).expect("opens");
+    let mut path = String::new();
+    io::stdin().read_line(&mut path).expect("readable");
+    if path.is_empty() {
+        return;
+    }
+    let store = FileStore::open(path.trim_end()).expect("opens");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for minute in 0.. {
         let report = runtime.block_on(store.append(&cycle(minute, &["dev", "prod"], 40)));
@@ -153,16 +159,18 @@ fn a_process_to_be_killed() {
 /// `kill -9` in the middle of whatever it does, many times over on one file.
 #[tokio::test]
 async fn a_killed_process_loses_nothing_that_it_acknowledged() {
-    use std::io::BufRead as _;
+    use std::io::{BufRead as _, Write as _};
 
     for kill_after in [1, 2, 3, 5, 8, 13] {
         let folder = Folder::quick();
         let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
             .args(["--exact", "store::file::tests::crash::a_process_to_be_killed", "--ignored", "--nocapture"])
-            .env(KILLED_CSV, folder.csv())
+            .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()
             .expect("starts");
+        let path = folder.csv().display().to_string() + "\n";
+        child.stdin.take().expect("piped").write_all(path.as_bytes()).expect("told");
         let mut lines = io::BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let acknowledged = |line: String| line.strip_prefix("acknowledged ").and_then(|minute| minute.parse().ok());
         let mut last: Option<usize> = lines.by_ref().filter_map(acknowledged).nth(kill_after);
