@@ -106,7 +106,7 @@ pub struct EnvironmentHealth {
     pub problems: Vec<String>,
 }
 
-/// The newest cycle that left a record.
+/// The newest cycle that left a record, stored or waiting in memory to be.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct LastCycle {
     /// Its scheduled time.
@@ -171,7 +171,9 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
     let mut environments = BTreeMap::new();
     match found {
         Ok(Ok(found)) => {
-            for found in found {
+            for mut found in found {
+                // What waits in memory was measured all the same: the monitor is not late, its store is (and says so).
+                found.last_cycle = found.last_cycle.max(store.waiting.get(&found.environment).copied());
                 let name = found.environment.to_string();
                 let health = EnvironmentHealth::new(api, found, now);
                 status = status.max(health.status);
@@ -189,7 +191,7 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
         }
     }
 
-    let StoreHealth { kind, location, skipped_rows, problems: store_problems } = store;
+    let StoreHealth { kind, location, skipped_rows, problems: store_problems, waiting: _ } = store;
     let skipped_rows = skipped_rows.max(api.history.skipped_rows());
     problems.extend(store_problems.iter().cloned());
     if let Some(host) = &api.host_problems {

@@ -255,6 +255,8 @@ impl Store for Backlog {
             let since = unwritten.since.to_rfc3339_opts(SecondsFormat::Secs, true);
             format!("{} rows wait in memory since {since}: {}", unwritten.rows, unwritten.cause)
         }));
+        // Oldest first: of each environment the newest stays.
+        health.waiting.extend(waiting.parts.iter().map(|part| (part.environment.clone(), part.cycle_id)));
         if waiting.lost_rows > 0 {
             health.problems.push(format!("{} rows are lost: too many waited", waiting.lost_rows));
         }
@@ -342,11 +344,33 @@ mod tests {
         for _ in 0..3 {
             store.append(&cycle(0, &["dev"], 2)).await;
         }
+        assert_eq!(backlog.flush().await.expect_err("still full").rows, 2, "it waits once");
         memory.fail_with(None);
         let report = store.append(&cycle(0, &["dev"], 2)).await;
         assert!(matches!(report.get(&environment("dev")), Some(Ok(Appended::AlreadyThere))), "{report:?}");
         backlog.flush().await.expect("room");
         assert_eq!(all_rows(&store).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn rows_of_one_environment_do_not_overtake_each_other() {
+        let (memory, backlog, store) = backlog();
+        memory.fail_with(Some(full()));
+        for minute in 0..3 {
+            store.append(&cycle(minute, &["dev", "qa"], 1)).await;
+        }
+        // The oldest of one environment fails once more: the younger ones, and the next append's, stay behind it.
+        memory.fail_next(1, full());
+        let report = store.append(&cycle(3, &["dev", "qa"], 1)).await;
+        assert!(matches!(report.get(&environment("dev")), Some(Err(StoreError::Full { .. }))), "{report:?}");
+        assert!(matches!(report.get(&environment("qa")), Some(Ok(Appended::Written { rows: 1 }))), "{report:?}");
+        backlog.flush().await.expect("room");
+        for name in ["dev", "qa"] {
+            let rows = all_rows(&store).await;
+            let of_it = rows.iter().filter(|record| record.environment.as_str() == name);
+            let cycles: Vec<_> = of_it.map(|record| record.latency_ms).collect();
+            assert_eq!(cycles, [Some(0.125), Some(1.125), Some(2.125), Some(3.125)], "{name}");
+        }
     }
 
     #[tokio::test]

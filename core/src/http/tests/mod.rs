@@ -90,8 +90,12 @@ impl Monitor {
     }
 
     fn router(&self) -> Router {
+        self.router_over(Arc::clone(&self.store) as Arc<dyn Store>)
+    }
+
+    fn router_over(&self, store: Arc<dyn Store>) -> Router {
         router(Api {
-            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            store,
             history: Arc::clone(&self.history),
             environments: ["dev", "test", "qa", "prod"].map(environment).to_vec(),
             api_token: self.token.map(SecretString::from),

@@ -323,6 +323,7 @@ impl Store for FileStore {
             location: self.shared.view().path.display().to_string(),
             skipped_rows: condition.skipped_rows,
             problems: condition.failure.iter().cloned().collect(),
+            ..StoreHealth::default()
         }
     }
 }

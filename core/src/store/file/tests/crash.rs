@@ -32,6 +32,10 @@ async fn a_file_cut_anywhere_keeps_every_row_before_the_cut() {
         let _ = fs::remove_file(aside::rejected_path(&folder.csv()));
         fs::write(folder.csv(), &bytes[..cut]).expect("written");
         let store = folder.open();
+        let segments = store.segments(&Scope::default()).await.expect("listed");
+        let listed: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
+        let on_disk = fs::metadata(folder.csv()).expect("there").len() - ends[0] as u64;
+        assert_eq!(listed, on_disk, "cut at {cut}: the segments are all of the file");
         // A row that lacks nothing but its line end is whole.
         let whole = ends.iter().filter(|end| **end <= cut + 1).count() - 1;
         let is_torn = ends.iter().all(|end| *end != cut && *end != cut + 1);
