@@ -1,6 +1,6 @@
 //! From settings to the running parts: what every host needs, so that the hosts only wire.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use rustls::RootCertStore;
@@ -39,9 +39,16 @@ pub enum PartsError {
 /// The store that the settings name, open for writing.
 pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, PartsError> {
     match &settings.storing.store {
-        StoreSettings::File { path } => Ok(Arc::new(FileStore::open(path).await?)),
+        StoreSettings::File { path } => Ok(Arc::new(open_file(path.clone()).await?)),
         StoreSettings::S3 { .. } => Err(PartsError::NoSuchStore),
     }
+}
+
+/// The local store at `path`; reading a long history once takes a while, off the threads that serve.
+pub async fn open_file(path: PathBuf) -> Result<FileStore, StoreError> {
+    let location = path.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || FileStore::open(path)).await;
+    opened.map_err(|error| StoreError::Unusable { location, problem: error.to_string() })?
 }
 
 /// The write path over `store`.

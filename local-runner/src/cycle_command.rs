@@ -29,7 +29,7 @@ pub(crate) async fn run(vars: &Vars, args: &CycleArgs) -> Result<ExitCode, Start
     let monitor = parts::monitor(&settings, store.clone())?;
 
     let bar = progress_bar();
-    let on_progress: &OnProgress = &|progress| match progress {
+    let on_progress: &OnProgress<'_> = &|progress| match progress {
         Progress::Planned { environment, probes } => {
             bar.inc_length(probes as u64);
             bar.set_message(format!("{environment}: {probes} probes sent"));
@@ -62,7 +62,7 @@ fn progress_bar() -> ProgressBar {
 fn print(report: &CycleReport, args: &CycleArgs, location: &str) {
     let summary = report.summary();
     if args.json {
-        let records: Vec<LatencyRecord> = report.records.iter().map(LatencyRecord::from).collect();
+        let records: Vec<LatencyRecord> = report.records.iter().cloned().map(LatencyRecord::from).collect();
         return say(json!({ "summary": summary, "records": records }).to_string());
     }
     say(records_table(&report.records).to_string());

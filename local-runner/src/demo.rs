@@ -8,9 +8,10 @@ use std::{
 use anyhow::Context;
 use llm_monitor_core::{
     cycle::{CycleReport, OnProgress, Progress},
+    parts,
     record::{Environment, Record, csv},
     settings::{Settings, Vars},
-    store::{Backlog, FileStore},
+    store::Backlog,
 };
 use tokio::net::TcpListener;
 
@@ -37,15 +38,14 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), StartError> {
     let csv_path = csv_path(&args.csv);
     let settings = wiring::settings(&variables(&mock, &environments, args, &csv_path)?)?;
 
-    // What a store keeps beside the CSV is of no use after a demo: it goes with the process.
-    let beside = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let store = FileStore::open_with(&csv_path, beside.path()).await.map_err(StartError::Store)?;
+    let store = parts::open_file(csv_path.clone()).await?;
+    let beside = store.folder();
 
     let url = format!("http://{}", listener.local_addr().context("the listening address")?);
     let screen = Screen::new(&settings, intro(&url, &mock, &csv_path));
     screen.draw();
 
-    let on_progress: &OnProgress = &|progress| screen.progress(progress);
+    let on_progress: &OnProgress<'_> = &|progress| screen.progress(progress);
     let mut cycles_left = args.cycles;
     let service =
         Service { settings: &settings, store: Arc::new(Backlog::new(Arc::new(store))), listener, stop: stop.clone() };
@@ -60,6 +60,10 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), StartError> {
     };
     service.run(on_progress, on_cycle).await?;
     mock.stop();
+    // What the store keeps beside a demo's CSV (usage, catalogs) is of no use after it.
+    if let Err(error) = std::fs::remove_dir_all(&beside) {
+        say(format!("{} could not be removed: {error}", beside.display()));
+    }
     say(format!("\nThe demo's rows are in {}; nothing else is left behind.", csv_path.display()));
     Ok(())
 }

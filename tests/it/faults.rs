@@ -219,7 +219,7 @@ async fn one_byte_at_a_time() {
 async fn endless_answers_meet_a_limit() {
     let flood = |bytes: &[u8]| Step::Flood(bytes.to_vec());
     let Step::Send(chunk_of_text) = text("Hello") else { unreachable!() };
-    let record = record_of(vec![stream_head(), flood(&chunk_of_text)]).await;
+    let record = record_of(vec![stream_head(), flood(&chunk_of_text.repeat(100))]).await;
     assert_fails(&record, ErrorKind::TooLarge, "the stream");
     assert!(record.ttft_ms.is_some());
 

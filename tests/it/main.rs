@@ -1,4 +1,5 @@
-//! Tests of the whole program: the real binary, started as a user would, and HTTP over loopback. One binary, so that it links once.
+//! Tests of the whole program: the real binary, started as a user would, and HTTP over loopback. One binary, so that it links
+//! once.
 // Here a failed expectation is a failed test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
@@ -10,5 +11,7 @@ mod faults;
 mod quirks;
 mod serve;
 mod settings;
+mod streams;
 mod support;
+mod tls;
 mod usage_endpoint;

@@ -73,7 +73,7 @@ impl MeasuredEnvironment {
         stages: &Stages,
         schedule: &Schedule,
         stop: &CancellationToken,
-        on_progress: &OnProgress,
+        on_progress: &OnProgress<'_>,
     ) -> EnvironmentRun {
         let day = Utc::now().date_naive();
         let fetched = self.fetch(stages, day).await;
@@ -216,7 +216,7 @@ fn send(stages: &Stages, targets: Vec<Target>, schedule: &Schedule) -> JoinSet<R
 async fn collect(
     mut probes: JoinSet<Record>,
     stop: &CancellationToken,
-    on_progress: &OnProgress,
+    on_progress: &OnProgress<'_>,
 ) -> (Vec<Record>, usize) {
     let mut records = Vec::with_capacity(probes.len());
     let mut take_all = async || {

@@ -50,7 +50,7 @@ pub enum Progress<'a> {
 }
 
 /// Takes [`Progress`] as it happens.
-pub type OnProgress = dyn Fn(Progress<'_>) + Send + Sync;
+pub type OnProgress<'a> = dyn Fn(Progress<'_>) + Send + Sync + 'a;
 
 /// Runs cycles. One per process: it remembers each environment's last good catalog.
 #[derive(Debug)]
@@ -83,7 +83,12 @@ impl Monitor {
     ///
     /// When `stop` is cancelled, probes get a moment to end, the others are given up without a record (a probe that the
     /// monitor itself cut says nothing of the model), and what was measured is written.
-    pub async fn run(&self, schedule: &Schedule, stop: &CancellationToken, on_progress: &OnProgress) -> CycleReport {
+    pub async fn run(
+        &self,
+        schedule: &Schedule,
+        stop: &CancellationToken,
+        on_progress: &OnProgress<'_>,
+    ) -> CycleReport {
         let runs =
             self.environments.iter().map(|environment| environment.run(&self.stages, schedule, stop, on_progress));
         let mut records = Vec::new();

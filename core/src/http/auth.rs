@@ -11,7 +11,7 @@ use axum::{
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
-use super::{Api, error::Problem};
+use super::{Api, error::ApiError};
 
 /// With a token set, every request needs it; with none, only reading is allowed.
 pub(super) async fn require_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
@@ -22,7 +22,7 @@ pub(super) async fn require_token(State(api): State<Arc<Api>>, request: Request,
             Some(_) => Some(unauthorized("the token is not the right one", "Bearer error=\"invalid_token\"")),
         },
         None if matches!(*request.method(), Method::GET | Method::HEAD) => None,
-        None => Some(Problem::new(
+        None => Some(ApiError::new(
             StatusCode::FORBIDDEN,
             "nothing can be written while no API_TOKEN is set; set one where the monitor runs and send it as \
              `Authorization: Bearer <API_TOKEN>`",
@@ -34,9 +34,9 @@ pub(super) async fn require_token(State(api): State<Arc<Api>>, request: Request,
     }
 }
 
-fn unauthorized(detail: &str, challenge: &'static str) -> Problem {
+fn unauthorized(detail: &str, challenge: &'static str) -> ApiError {
     let challenge = HeaderValue::from_static(challenge);
-    Problem::new(StatusCode::UNAUTHORIZED, detail).with_header(header::WWW_AUTHENTICATE, challenge)
+    ApiError::new(StatusCode::UNAUTHORIZED, detail).with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
 /// The token of an `Authorization: Bearer …` header.

@@ -6,7 +6,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header, request};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// How long a browser may keep a preflight's answer.
-const PREFLIGHT_KEPT: Duration = Duration::from_secs(600);
+const PREFLIGHT_KEPT: Duration = Duration::from_mins(10);
 
 /// Which origins' pages may read answers. Never with credentials (cookies); a token is sent by the page itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

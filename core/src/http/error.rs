@@ -62,7 +62,15 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     request_id: Option<String>,
-    #[serde(skip)]
+}
+
+/// A request's failure: the problem to answer with. Small, as it stands in every handler's result.
+#[derive(Debug, Clone)]
+pub(super) struct ApiError(Box<Content>);
+
+#[derive(Debug, Clone)]
+struct Content {
+    problem: Problem,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -84,9 +92,9 @@ impl FieldProblem {
     }
 }
 
-impl Problem {
+impl ApiError {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
+        let problem = Problem {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
@@ -97,19 +105,20 @@ impl Problem {
             accepted: None,
             errors: Vec::new(),
             request_id: None,
-            header: None,
-        }
+        };
+        Self(Box::new(Content { problem, header: None }))
     }
 
     /// 400: a parameter of the query.
     pub(super) fn parameter(name: &str, value: &str, accepted: impl Into<String>) -> Self {
         let (value, accepted) = (shortened(value), accepted.into());
         let detail = format!("{name}: \"{value}\" is not accepted; give {accepted}");
-        let mut problem = Self::new(StatusCode::BAD_REQUEST, detail);
+        let mut error = Self::new(StatusCode::BAD_REQUEST, detail);
+        let problem = &mut error.0.problem;
         problem.parameter = Some(name.to_owned());
         problem.value = Some(value);
         problem.accepted = Some(accepted);
-        problem
+        error
     }
 
     /// 422: fields of the body; there is at least one.
@@ -119,54 +128,52 @@ impl Problem {
             None => format!("{field}: missing; give {accepted}"),
         });
         let detail = lines.collect::<Vec<_>>().join(" | ");
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        let problem = &mut error.0.problem;
         if let Some(first) = errors.first() {
             problem.field = Some(first.field.clone());
             problem.value.clone_from(&first.value);
             problem.accepted = Some(first.accepted.clone());
         }
         problem.errors = errors;
-        problem
-    }
-
-    /// 503: the store.
-    pub(super) fn store(error: &StoreError) -> Self {
-        tracing::error!(error = %error, "the store failed a request: {error}");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the store cannot do this now: {error}"))
-            .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
+        error
     }
 
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.0.header = Some((name, value));
         self
     }
 
     pub(super) fn with_accepted(mut self, value: Option<&str>, accepted: &str) -> Self {
-        self.value = value.map(shortened);
-        self.accepted = Some(accepted.to_owned());
+        self.0.problem.value = value.map(shortened);
+        self.0.problem.accepted = Some(accepted.to_owned());
         self
     }
 
     /// The body anew, with the request's id.
     pub(super) fn body_for(mut self, request_id: &str) -> Vec<u8> {
-        self.request_id = Some(request_id.to_owned());
-        serde_json::to_vec(&self).unwrap_or_default()
+        self.0.problem.request_id = Some(request_id.to_owned());
+        serde_json::to_vec(&self.0.problem).unwrap_or_default()
     }
 }
 
-impl From<StoreError> for Problem {
+/// 503: the store.
+impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::store(&error)
+        tracing::error!(error = %error, "the store failed a request: {error}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the store cannot do this now: {error}"))
+            .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(&self)).into_response();
+        let Content { problem, header } = &*self.0;
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some((name, value)) = self.header.clone() {
+        if let Some((name, value)) = header.clone() {
             headers.insert(name, value);
         }
         // For the guard, which knows the request's id.
@@ -176,15 +183,15 @@ impl IntoResponse for Problem {
 }
 
 /// 404 for every path that is no route.
-pub(super) async fn no_such_route(uri: Uri) -> Problem {
+pub(super) async fn no_such_route(uri: Uri) -> ApiError {
     let path = shortened(uri.path());
-    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}; /openapi.json lists what there is"))
+    ApiError::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}; /openapi.json lists what there is"))
 }
 
 /// 405; the router adds which methods the path allows.
-pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
     let (method, path) = (shortened(method.as_str()), shortened(uri.path()));
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not take {method}; see the allow header"))
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not take {method}; see the allow header"))
 }
 
 /// A client's value, short enough to repeat.

@@ -14,7 +14,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 
-use super::error::Problem;
+use super::error::ApiError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -49,14 +49,14 @@ pub(super) async fn guard(State(time_limit): State<Duration>, request: Request, 
         // The panic's own words are in the log by the panic hook; they are not for clients.
         Err(_panic) => {
             tracing::error!(request_id, %method, path, "a panic while answering {method} {path}");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the program failed on this request; its log says more")
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the program failed on this request; its log says more")
                 .into_response()
         }
     };
 
-    if let Some(problem) = response.extensions_mut().remove::<Problem>().filter(|_| method != Method::HEAD) {
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response.headers_mut().remove(header::CONTENT_LENGTH);
-        *response.body_mut() = Body::from(problem.body_for(&request_id));
+        *response.body_mut() = Body::from(error.body_for(&request_id));
     }
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
@@ -69,11 +69,11 @@ pub(super) async fn guard(State(time_limit): State<Duration>, request: Request, 
     response
 }
 
-fn too_slow(time_limit: Duration) -> Problem {
+fn too_slow(time_limit: Duration) -> ApiError {
     let seconds = time_limit.as_secs();
     let detail =
         format!("no answer within {seconds} s; ask for less: a shorter from/to, fewer environments, a smaller skip");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
 /// The client's or proxy's own id where it is a harmless one, else a new one.

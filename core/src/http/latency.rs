@@ -16,9 +16,9 @@ use utoipa::IntoParams;
 
 use super::{
     Api, BODY_LIMIT_BYTES, FieldProblem, LatencyRecord, NewRecord, Problem,
-    error::shortened,
+    error::{ApiError, shortened},
     latency_record::timestamp_text,
-    parameters::{Parameters, environments, instant, whole_number},
+    parameters::{Instant, Parameters, environments, instant, whole_number},
 };
 use crate::{
     history::Direction,
@@ -27,11 +27,13 @@ use crate::{
     store::{Batch, Scope, Store},
 };
 
-const LIMIT_DEFAULT: u64 = 100;
+const LIMIT_DEFAULT: &str = "100";
 const LIMIT_MAX: u64 = 1000;
+/// More than any history holds, and exact in every JSON reader.
+const SKIP_MAX: u64 = 9_007_199_254_740_991;
 
-/// An empty parameter counts as absent; unknown ones are ignored.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
+/// An empty text counts as absent; unknown parameters are ignored.
+#[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LatencyParameters {
@@ -45,13 +47,13 @@ pub(super) struct LatencyParameters {
     #[param(required = false, pattern = "^(success|error)?$")]
     status: String,
     /// Not older than this: RFC 3339 (no zone: UTC), or a date (its first instant, UTC).
-    #[param(required = false, example = "2026-11-24T16:00:00Z")]
+    #[param(required = false, value_type = Instant, inline, example = "2026-11-24T16:00:00Z")]
     from: String,
-    /// Older than this; written like `from`.
-    #[param(required = false, example = "2026-11-25")]
+    /// Older than this; written like `from`. Nothing is between a `from` and an earlier `to`.
+    #[param(required = false, value_type = Instant, inline, example = "2026-11-25")]
     to: String,
     /// How many records to pass over. To read on, follow the `Link` header instead: it does not shift while records arrive.
-    #[param(required = false, value_type = u64, minimum = 0, default = 0)]
+    #[param(required = false, value_type = u64, minimum = 0, maximum = 9_007_199_254_740_991_u64, default = 0)]
     skip: String,
     /// Most records in the answer.
     #[param(required = false, value_type = u64, minimum = 1, maximum = 1000, default = 100)]
@@ -89,7 +91,7 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Parameters(parameters): Parameters<LatencyParameters>,
     uri: Uri,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     let page = query::page(&api.history, &parameters.query()?).await?;
     let records: Vec<_> = page.records.into_iter().map(LatencyRecord::from).collect();
     let mut response = Json(records).into_response();
@@ -99,44 +101,60 @@ pub(super) async fn list(
     Ok(response)
 }
 
-impl LatencyParameters {
-    fn query(&self) -> Result<RecordQuery, Problem> {
-        let (from, to) = (instant("from", &self.from)?, instant("to", &self.to)?);
-        if let (Some(from), Some(to)) = (from, to)
-            && from > to
-        {
-            return Err(Problem::parameter("to", &self.to, format!("a time not before from, which is {from}")));
+impl Default for LatencyParameters {
+    fn default() -> Self {
+        let absent = String::new;
+        Self {
+            environment: absent(),
+            model: absent(),
+            status: absent(),
+            from: absent(),
+            to: absent(),
+            skip: "0".to_owned(),
+            limit: LIMIT_DEFAULT.to_owned(),
+            order: absent(),
+            before: absent(),
+            after: absent(),
         }
+    }
+}
+
+impl LatencyParameters {
+    fn query(&self) -> Result<RecordQuery, ApiError> {
         let direction = self.direction()?;
         let status = match self.status.as_str() {
             "" => None,
-            word => Some(word.parse().map_err(|_| Problem::parameter("status", word, "success or error"))?),
+            word => Some(word.parse().map_err(|_| ApiError::parameter("status", word, "success or error"))?),
         };
         Ok(RecordQuery {
-            scope: Scope { environments: environments(&self.environment), from, to },
+            scope: Scope {
+                environments: environments(&self.environment),
+                from: instant("from", &self.from)?,
+                to: instant("to", &self.to)?,
+            },
             filter: Filter { model: (!self.model.is_empty()).then(|| self.model.clone()), status },
             direction,
             after: self.cursor(direction)?,
-            skip: whole_number("skip", &self.skip, 0, 0..=u64::MAX)?,
-            limit: whole_number("limit", &self.limit, LIMIT_DEFAULT, 1..=LIMIT_MAX)? as usize,
+            skip: whole_number("skip", &self.skip, 0..=SKIP_MAX)?,
+            limit: whole_number("limit", &self.limit, 1..=LIMIT_MAX)? as usize,
         })
     }
 
-    fn direction(&self) -> Result<Direction, Problem> {
+    fn direction(&self) -> Result<Direction, ApiError> {
         match self.order.as_str() {
             "" | "desc" => Ok(Direction::NewestFirst),
             "asc" => Ok(Direction::OldestFirst),
-            word => Err(Problem::parameter("order", word, "desc (newest first) or asc (oldest first)")),
+            word => Err(ApiError::parameter("order", word, "desc (newest first) or asc (oldest first)")),
         }
     }
 
-    fn cursor(&self, direction: Direction) -> Result<Option<Cursor>, Problem> {
+    fn cursor(&self, direction: Direction) -> Result<Option<Cursor>, ApiError> {
         let (name, text) = match direction {
             Direction::NewestFirst if !self.after.is_empty() => {
-                return Err(Problem::parameter("after", &self.after, "it with order=asc only; desc takes before"));
+                return Err(ApiError::parameter("after", &self.after, "it with order=asc only; desc takes before"));
             }
             Direction::OldestFirst if !self.before.is_empty() => {
-                return Err(Problem::parameter("before", &self.before, "it with order=desc only; asc takes after"));
+                return Err(ApiError::parameter("before", &self.before, "it with order=desc only; asc takes after"));
             }
             Direction::NewestFirst => ("before", &self.before),
             Direction::OldestFirst => ("after", &self.after),
@@ -145,7 +163,7 @@ impl LatencyParameters {
             return Ok(None);
         }
         let accepted = "what a Link header of this API said, or leave it out";
-        text.parse().map(Some).map_err(|_| Problem::parameter(name, text, accepted))
+        text.parse().map(Some).map_err(|_| ApiError::parameter(name, text, accepted))
     }
 
     /// The same question, after `next`.
@@ -194,10 +212,10 @@ pub(super) async fn add(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let record = parse(&body)?.into_record(&api.environments, Utc::now()).map_err(Problem::fields)?;
+    let record = parse(&body)?.into_record(&api.environments, Utc::now()).map_err(ApiError::fields)?;
     store(Arc::clone(&api.store), record.clone()).await?;
     let location = location_of(&record);
     let mut response = (StatusCode::CREATED, Json(LatencyRecord::from(record))).into_response();
@@ -207,7 +225,7 @@ pub(super) async fn add(
     Ok(response)
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let essence =
         given.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -218,40 +236,42 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
         Some(given) => format!("content-type: \"{}\" is not accepted; send application/json", shortened(given)),
         None => "content-type: missing; send application/json".to_owned(),
     };
-    let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
-    Err(problem.with_accepted(given.as_deref(), "application/json"))
+    let error = ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
+    Err(error.with_accepted(given.as_deref(), "application/json"))
 }
 
-fn unreadable(rejection: &BytesRejection) -> Problem {
+fn unreadable(rejection: &BytesRejection) -> ApiError {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             let detail = format!("the body is over {} KiB, the most that is read", BODY_LIMIT_BYTES / 1024);
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
         }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "the body could not be read to its end"),
+        _ => ApiError::new(StatusCode::BAD_REQUEST, "the body could not be read to its end"),
     }
 }
 
-fn parse(body: &[u8]) -> Result<NewRecord, Problem> {
+fn parse(body: &[u8]) -> Result<NewRecord, ApiError> {
     serde_json::from_slice(body).map_err(|e| match e.classify() {
-        serde_json::error::Category::Data => Problem::fields(vec![FieldProblem::new(
+        serde_json::error::Category::Data => ApiError::fields(vec![FieldProblem::new(
             "(body)",
             None,
             format!("one JSON object with a record's fields ({e})"),
         )]),
-        _ => Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {e}")),
+        _ => ApiError::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {e}")),
     })
 }
 
 /// Runs to its end also when the client goes away: what is half-written then would be nobody's.
-async fn store(store: Arc<dyn Store>, record: Record) -> Result<(), Problem> {
+async fn store(store: Arc<dyn Store>, record: Record) -> Result<(), ApiError> {
     let environment = record.environment.clone();
     let batch = Batch { cycle_id: None, records: vec![record] };
     let report = tokio::spawn(async move { store.append(&batch).await }).await;
     match report.ok().and_then(|mut report| report.remove(&environment)) {
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => Err(error.into()),
-        None => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the store did not say what became of the record")),
+        None => {
+            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the store did not say what became of the record"))
+        }
     }
 }
 

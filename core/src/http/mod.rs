@@ -65,6 +65,7 @@ pub struct Api {
 /// Every route there is.
 pub fn router(api: Api) -> Router {
     let cors = api.cors.layer();
+    let document = openapi::document(&api.version);
     let api = Arc::new(api);
 
     let with_token = Router::new()
@@ -75,7 +76,7 @@ pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .route("/", get(root::index))
         .route("/health", get(health::show))
-        .route("/openapi.json", get(openapi::show))
+        .route("/openapi.json", get(move || async move { openapi::show(document) }))
         .merge(with_token)
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Problem,
+    error::ApiError,
     latency_record::number,
     parameters::{Parameters, environments},
 };
@@ -122,7 +123,7 @@ pub(super) struct ModelsParameters {
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Parameters(parameters): Parameters<ModelsParameters>,
-) -> Result<Json<BTreeMap<String, Model>>, Problem> {
+) -> Result<Json<BTreeMap<String, Model>>, ApiError> {
     let mut wanted = environments(&parameters.environment).unwrap_or_else(|| api.environments.clone());
     wanted.retain(|environment| api.environments.contains(environment));
 
@@ -154,7 +155,7 @@ pub(super) enum CatalogError {
     },
 }
 
-impl From<CatalogError> for Problem {
+impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Store(error) => error.into(),

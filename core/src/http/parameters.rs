@@ -1,6 +1,6 @@
 //! The query string as a struct of texts, so that each value can be refused in words of our own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use axum::{
     extract::FromRequestParts,
@@ -8,8 +8,15 @@ use axum::{
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde::de::{DeserializeOwned, value};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
+    },
+};
 
-use super::error::Problem;
+use super::error::ApiError;
 use crate::record::Environment;
 
 /// `T`'s fields are texts, empty where the parameter is absent or empty. Of a parameter given twice the last counts;
@@ -18,17 +25,17 @@ use crate::record::Environment;
 pub(super) struct Parameters<T>(pub(super) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
-    type Rejection = Problem;
+    type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
         parse(parts.uri.query().unwrap_or_default()).map(Self)
     }
 }
 
-fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     let pairs: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     T::deserialize(value::MapDeserializer::<_, value::Error>::new(pairs.into_iter()))
-        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("the query string cannot be read: {e}")))
+        .map_err(|e| ApiError::new(StatusCode::BAD_REQUEST, format!("the query string cannot be read: {e}")))
 }
 
 /// The environments of a comma list; `None` when it is empty, which means all. Names that can be no environment's are
@@ -38,35 +45,37 @@ pub(super) fn environments(list: &str) -> Option<Vec<Environment>> {
     (!names.is_empty()).then(|| names.into_iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-/// A whole number, `default` when it is absent.
-pub(super) fn whole_number(
-    name: &str,
-    text: &str,
-    default: u64,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<u64, Problem> {
-    if text.is_empty() {
-        return Ok(default);
-    }
+/// A whole number within `range`.
+pub(super) fn whole_number(name: &str, text: &str, range: RangeInclusive<u64>) -> Result<u64, ApiError> {
     let number = text.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| {
-        let accepted = match *range.end() {
-            u64::MAX => format!("a whole number from {} up", range.start()),
-            end => format!("a whole number from {} to {end}", range.start()),
-        };
-        Problem::parameter(name, text, accepted)
+        ApiError::parameter(name, text, format!("a whole number from {} to {}", range.start(), range.end()))
     })
 }
 
 /// An instant, `None` when it is absent.
-pub(super) fn instant(name: &str, text: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+pub(super) fn instant(name: &str, text: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
     if text.is_empty() {
         return Ok(None);
     }
     let accepted =
         "an RFC 3339 time like 2026-11-24T16:00:00Z (no zone: UTC), or a date like 2026-11-24 (its first instant)";
-    parse_instant(text).map(Some).ok_or_else(|| Problem::parameter(name, text, accepted))
+    parse_instant(text).map(Some).ok_or_else(|| ApiError::parameter(name, text, accepted))
 }
+
+/// How an instant's parameter is described.
+pub(super) struct Instant;
+
+impl PartialSchema for Instant {
+    fn schema() -> RefOr<Schema> {
+        let text =
+            |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
+        let absent = ObjectBuilder::new().schema_type(Type::String).max_length(Some(0));
+        AnyOfBuilder::new().item(text(KnownFormat::DateTime)).item(text(KnownFormat::Date)).item(absent).into()
+    }
+}
+
+impl ToSchema for Instant {}
 
 /// RFC 3339, or without a zone, or a date. A `+` that was not percent-encoded has become a space: it is taken back.
 pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
@@ -89,6 +98,8 @@ pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
+
     use serde::Deserialize;
 
     use super::*;

@@ -15,7 +15,7 @@ const CHARS_PER_TOKEN: u64 = 4;
 const MAX_WORD_CHARS: usize = 128;
 
 /// An answer, as far as it arrived.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
     /// When it arrived.
     pub timeline: Timeline,

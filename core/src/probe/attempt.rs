@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::{
     answer::Answer,
     connect::{Clock, connect},
-    decode::Decoder,
     exchange::{Exchange, ExchangeError},
+    reading::Reading,
 };
 use crate::{
     provider::{Adaptation, Ask, Framing, Provider, Refused},
@@ -104,39 +104,27 @@ impl Attempt {
 
     /// Reads the body's frames into the answer, up to its end or the provider's word that nothing follows.
     async fn read_stream(&mut self, provider: Provider, exchange: &mut Exchange) -> Result<Body, Refusal> {
-        let wire = provider.wire();
-        let (mut decoder, mut reader) = (Decoder::new(wire.framing()), wire.reader());
+        let framing = provider.wire().framing();
+        let mut reading = Reading::new(provider);
         let answer = &mut self.answer;
         let mut is_stream = false;
-        let mut last_at = Duration::ZERO;
         while let Some((bytes, at)) = match exchange.chunk().await {
             // What breaks off after the end of generation takes nothing away.
             Err(_) if answer.is_complete() => return Ok(Body::Stream),
             chunk => chunk?,
         } {
             if !is_stream && let Some(first) = bytes.trim_ascii_start().first() {
-                if is_document(wire.framing(), *first) {
+                if is_document(framing, *first) {
                     return Ok(Body::Document(bytes.to_vec()));
                 }
                 is_stream = true;
             }
-            last_at = at;
-            decoder
-                .push(&bytes, &mut |frame| answer.frame(frame, reader.as_mut(), at))
-                .map_err(|error| Failure::new(ErrorKind::TooLarge, error.to_string()))?;
+            reading.push(&bytes, at, answer);
             if answer.is_over() {
                 return Ok(Body::Stream);
             }
         }
-        decoder
-            .finish(&mut |frame| answer.frame(frame, reader.as_mut(), last_at))
-            .map_err(|error| Failure::new(ErrorKind::TooLarge, error.to_string()))?;
-        if let Some(failure) = &mut answer.failure
-            && failure.kind == Some(ErrorKind::MalformedResponse)
-        {
-            // Until here every frame was good: the last one is only half there.
-            *failure = Failure::new(ErrorKind::IncompleteStream, "the stream ended in the middle of an event");
-        }
+        reading.finish(answer);
         Ok(Body::Stream)
     }
 }

@@ -10,6 +10,7 @@ pub mod decode;
 mod exchange;
 mod lateness;
 mod memory;
+pub mod reading;
 mod secrets;
 pub mod timeline;
 

@@ -3,8 +3,10 @@
 //! A store speaks of *segments*: a set of rows with an identity, *open* while it may grow, *closed* for ever after. What is
 //! above can cache parsed segments by identity and summarise closed ones once.
 
+mod backlog;
 #[cfg(any(test, feature = "contract-suite"))]
 pub mod contract;
+mod file;
 mod index;
 mod memory;
 
@@ -14,6 +16,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 
+pub use backlog::{Backlog, Unwritten};
+pub use file::FileStore;
 pub use memory::MemoryStore;
 
 use crate::record::{CycleId, Environment, Record};
@@ -83,6 +87,8 @@ pub struct StoreHealth {
     pub location: String,
     /// Rows that could not be read, counted once each.
     pub skipped_rows: u64,
+    /// The newest cycle of each environment whose rows wait in memory for the store to take them.
+    pub waiting: BTreeMap<Environment, CycleId>,
     /// What is wrong now, in words for a person; empty when all is well.
     pub problems: Vec<String>,
 }

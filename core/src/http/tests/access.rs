@@ -118,7 +118,7 @@ async fn a_panic_or_an_endless_answer_costs_one_request_only() {
         panic!("boom: a secret")
     }
     async fn never() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
     let routes = Router::new()
         .route("/fails", get(fails))

@@ -23,9 +23,15 @@ async fn document() -> Value {
 fn walk<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a Value)) {
     visit(path, value);
     match value {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| walk(value, &format!("{path}/{name}"), visit)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                walk(value, &format!("{path}/{name}"), visit);
+            }
+        }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(n, value)| walk(value, &format!("{path}/{n}"), visit))
+            for (n, value) in items.iter().enumerate() {
+                walk(value, &format!("{path}/{n}"), visit);
+            }
         }
         _ => {}
     }

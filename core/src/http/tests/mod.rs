@@ -73,7 +73,7 @@ struct Monitor {
     history: Arc<History>,
     token: Option<&'static str>,
     cors: CorsPolicy,
-    monitor_started_at: Option<DateTime<Utc>>,
+    started_at: Option<DateTime<Utc>>,
     problems: watch::Receiver<Vec<String>>,
 }
 
@@ -82,7 +82,7 @@ impl Monitor {
         let store = Arc::new(MemoryStore::new());
         let history = Arc::new(History::new(Arc::clone(&store) as Arc<dyn Store>, DEFAULT_CACHE_BYTES));
         let problems = watch::channel(Vec::new()).1;
-        Self { store, history, token: None, cors: CorsPolicy::Loopback, monitor_started_at: None, problems }
+        Self { store, history, token: None, cors: CorsPolicy::Loopback, started_at: None, problems }
     }
 
     fn with_token(token: &'static str) -> Self {
@@ -90,16 +90,20 @@ impl Monitor {
     }
 
     fn router(&self) -> Router {
+        self.router_over(Arc::clone(&self.store) as Arc<dyn Store>)
+    }
+
+    fn router_over(&self, store: Arc<dyn Store>) -> Router {
         router(Api {
-            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            store,
             history: Arc::clone(&self.history),
             environments: ["dev", "test", "qa", "prod"].map(environment).to_vec(),
             api_token: self.token.map(SecretString::from),
             cors: self.cors.clone(),
             version: "1.2.3".to_owned(),
-            monitor_interval: Duration::from_secs(60),
+            monitor_interval: Duration::from_mins(1),
             simple_mode: false,
-            monitor_started_at: self.monitor_started_at,
+            monitor_started_at: self.started_at,
             host_problems: Some(self.problems.clone()),
         })
     }
