@@ -5,6 +5,7 @@
 
 mod support;
 
+mod corpora;
 mod faults;
 mod quirks;
 mod streams;
