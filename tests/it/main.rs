@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod check;
+mod corpora;
 mod crash;
 mod cycle;
 mod demo;
