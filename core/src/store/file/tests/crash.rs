@@ -163,7 +163,11 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
     for kill_after in [1, 2, 3, 5, 8, 13] {
         let folder = Folder::quick();
         let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "store::file::tests::crash::a_killed_process_loses_nothing_that_it_acknowledged", "--nocapture"])
+            .args([
+                "--exact",
+                "store::file::tests::crash::a_killed_process_loses_nothing_that_it_acknowledged",
+                "--nocapture",
+            ])
             .env(VICTIM, folder.csv())
             .stdout(std::process::Stdio::piped())
             .spawn()
