@@ -90,6 +90,7 @@ pub struct Api {
 /// Every route there is.
 pub fn router(api: Api) -> Router {
     let cors = api.cors.layer();
+    let document = openapi::document(&api.version);
     let api = Arc::new(api);
 
     let with_token = Router::new()
@@ -108,7 +109,7 @@ pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .route("/", get(root::index))
         .route("/health", get(health::show))
-        .route("/openapi.json", get(openapi::show))
+        .route("/openapi.json", get(move || async move { openapi::show(document) }))
         .route("/docs", get(docs::swagger_ui))
         .route("/redoc", get(docs::redoc))
         .route("/assets/{*path}", get(assets::show))
@@ -123,5 +124,6 @@ pub fn router(api: Api) -> Router {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
+    let routes = routes.layer(from_fn(cors::plain_options));
     routes.layer(from_fn_with_state(guard::TIME_LIMIT, guard::guard)).layer(compression::layer())
 }

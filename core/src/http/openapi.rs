@@ -1,9 +1,7 @@
 //! `/openapi.json`: this API described from its own types.
 
-use std::sync::{Arc, OnceLock};
-
 use axum::{
-    extract::State,
+    body::Bytes,
     http::header,
     response::{IntoResponse, Response},
 };
@@ -13,7 +11,7 @@ use utoipa::{
 };
 
 use super::{
-    Api, Problem, assets, badge, compare, costs, docs, export, health, latency, metrics, models, root, series, summary,
+    Problem, assets, badge, compare, costs, docs, export, health, latency, metrics, models, root, series, summary,
 };
 
 #[derive(OpenApi)]
@@ -68,6 +66,13 @@ impl Modify for Token {
     }
 }
 
+/// The document of the program's `version`, as it is served.
+pub(super) fn document(version: &str) -> Bytes {
+    let mut document = Document::openapi();
+    version.clone_into(&mut document.info.version);
+    Bytes::from(document.to_json().unwrap_or_default())
+}
+
 /// This document
 ///
 /// OpenAPI 3.1.
@@ -78,13 +83,6 @@ impl Modify for Token {
     operation_id = "openapi",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
 )]
-pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
-    // The same for the life of the process: it is written once.
-    static JSON: OnceLock<String> = OnceLock::new();
-    let json = JSON.get_or_init(|| {
-        let mut document = Document::openapi();
-        document.info.version.clone_from(&api.version);
-        document.to_json().unwrap_or_default()
-    });
-    ([(header::CONTENT_TYPE, "application/json")], json.as_str()).into_response()
+pub(super) fn show(document: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
 }

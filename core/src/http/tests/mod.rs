@@ -94,12 +94,16 @@ impl Monitor {
     }
 
     fn router(&self) -> Router {
-        router(self.api())
+        self.router_over(Arc::clone(&self.store) as Arc<dyn Store>)
     }
 
-    fn api(&self) -> Api {
+    fn router_over(&self, store: Arc<dyn Store>) -> Router {
+        router(self.api_over(store))
+    }
+
+    fn api_over(&self, store: Arc<dyn Store>) -> Api {
         Api {
-            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            store,
             history: Arc::clone(&self.history),
             environments: ["dev", "test", "qa", "prod"].map(environment).to_vec(),
             api_token: self.token.map(SecretString::from),

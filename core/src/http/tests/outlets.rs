@@ -298,7 +298,7 @@ async fn a_store_that_cannot_be_read_is_503_everywhere() {
         "/metrics",
         "/badge/prod/a",
     ] {
-        let api = Api { store: Arc::clone(&store), history: Arc::clone(&history), ..monitor.api() };
+        let api = Api { history: Arc::clone(&history), ..monitor.api_over(Arc::clone(&store)) };
         let request = Request::get(uri).body(Body::empty()).unwrap();
         let answer = read(router(api).oneshot(request).await.unwrap()).await;
         assert_eq!(answer.problem().0, 503, "{uri}");
