@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    schedule::{self, Due},
+    schedule::{self, Due, SystemClock},
     signals, unsaved,
     wiring::{self, StartError},
 };
@@ -64,8 +64,8 @@ impl Service<'_> {
         let server = tokio::spawn(server.into_future());
 
         let (stop, interval) = (&self.stop, self.settings.monitoring.interval);
-        schedule::every(interval, stop, Utc::now, async |Due { scheduled, at }| {
-            let schedule = Schedule { cycle_id: CycleId::at(scheduled), due: at.into_std(), stop_by: None };
+        schedule::every(interval, &SystemClock, stop, async |Due { scheduled, at }| {
+            let schedule = Schedule { cycle_id: CycleId::at(scheduled), due: at, stop_by: None };
             let report = monitor.run(&schedule, stop, on_progress).await;
             on_cycle(&report);
         })

@@ -1,8 +1,10 @@
-//! Tests of the whole program: the real binary, started as a user would, and HTTP over loopback. One binary, so that it links once.
+//! Tests of the whole program: the real binary, started as a user would, and HTTP over loopback. One binary, so that it links
+//! once.
 // Here a failed expectation is a failed test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod check;
+mod corpora;
 mod crash;
 mod cycle;
 mod demo;
@@ -10,7 +12,7 @@ mod faults;
 mod quirks;
 mod serve;
 mod settings;
-mod support;
-mod usage_endpoint;
 mod streams;
+mod support;
 mod tls;
+mod usage_endpoint;

@@ -22,7 +22,10 @@ fn quick() -> Behaviour {
 
 /// A mock of `models`, on a free port.
 fn mock(models: impl IntoIterator<Item = (&'static str, Provider, Behaviour)>) -> MockServer {
-    let config = MockConfig { listen: ([127, 0, 0, 1], 0).into(), ..MockConfig::of_models(models) };
+    let mut config = MockConfig { listen: ([127, 0, 0, 1], 0).into(), ..MockConfig::of_models(models) };
+    for model in config.models.values_mut() {
+        (model.input_usd_per_token, model.output_usd_per_token) = (1e-6, 2e-6);
+    }
     Mock::start(config).expect("a mock")
 }
 
@@ -71,7 +74,9 @@ async fn every_model_of_every_environment_is_measured_kept_and_served() {
             assert!(ms("connect_ms") > 0.0 && ms("connect_ms") <= ms("ttfb_ms"), "{record}");
             assert!(ms("ttfb_ms") <= ms("ttft_ms") && ms("ttft_ms") <= ms("latency_ms"), "{record}");
             assert_eq!(record["output_tokens"], json!(8));
-            assert!(record["cost"].as_f64().is_some_and(|cost| cost > 0.0), "{record}");
+            let tokens = |field: &str| record[field].as_u64().unwrap_or_else(|| panic!("{field} of {record}"));
+            let millionths = tokens("input_tokens") + 2 * tokens("output_tokens");
+            assert_eq!(record["cost"].to_string(), format!("{}", millionths as f64 / 1e6), "{record}");
         }
     }
 

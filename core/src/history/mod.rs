@@ -14,6 +14,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::{
     record::csv,
     store::{Scope, Segment, Store, StoreError},
@@ -33,19 +35,28 @@ pub const DEFAULT_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// CSV larger than this is parsed off the threads that serve requests.
 const PARSE_INLINE_BYTES: usize = 64 * 1024;
 
+/// Segments that are parsed at the same time: more would only take memory from each other.
+const PARSED_AT_ONCE: usize = 4;
+
 /// Reads a store's records in time's order.
 #[derive(Debug)]
 pub struct History {
     store: Arc<dyn Store>,
     cache: Cache,
     skipped: SkippedRows,
+    parsing: Semaphore,
 }
 
 impl History {
     /// Over `store`, keeping at most about `cache_bytes` of parsed segments (an estimate). What a running scan holds comes
     /// on top: the segments it is in the middle of.
     pub fn new(store: Arc<dyn Store>, cache_bytes: usize) -> Self {
-        Self { store, cache: Cache::new(cache_bytes), skipped: SkippedRows::default() }
+        Self {
+            store,
+            cache: Cache::new(cache_bytes),
+            skipped: SkippedRows::default(),
+            parsing: Semaphore::new(PARSED_AT_ONCE),
+        }
     }
 
     /// Starts reading the rows of `scope` in `direction`, after `position` where one is given. Nothing is read before
@@ -79,6 +90,8 @@ impl History {
         let (parsed, problems) = if segment.size_bytes as usize <= PARSE_INLINE_BYTES {
             decode()
         } else {
+            // Never closed, so a permit always comes.
+            let _turn = self.parsing.acquire().await.ok();
             tokio::task::spawn_blocking(decode).await.map_err(|e| StoreError::Unavailable {
                 location: segment.name.to_string(),
                 problem: format!("could not be parsed: {e}"),

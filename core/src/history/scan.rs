@@ -54,10 +54,10 @@ pub struct Scan<'a> {
 }
 
 /// A stretch of time: from (inclusive) to (exclusive), `None` being no bound.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    from: Option<DateTime<Utc>>,
-    to: Option<DateTime<Utc>>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) from: Option<DateTime<Utc>>,
+    pub(super) to: Option<DateTime<Utc>>,
 }
 
 /// The segments of one window: some open, some whose turn has not come.
@@ -92,11 +92,13 @@ impl<'a> Scan<'a> {
                 }
             }
         }
+        let is_empty = scope.environments.as_ref().is_some_and(Vec::is_empty);
+        let windows = if is_empty { VecDeque::new() } else { windows(whole, direction, Utc::now()) };
         Self {
             history,
             environments: scope.environments,
             direction,
-            windows: windows(whole, direction, Utc::now()),
+            windows,
             merge: None,
             position,
             last: None,
@@ -109,6 +111,7 @@ impl<'a> Scan<'a> {
         loop {
             match self.step().await {
                 Ok(Some(row)) => {
+                    self.relists = 0;
                     self.last = Some(row.clone());
                     return Ok(Some(row));
                 }
@@ -141,7 +144,6 @@ impl<'a> Scan<'a> {
                 for parsed in try_join_all(loads).await? {
                     merge.open(parsed, self.position.as_ref(), self.environments.as_deref(), self.direction);
                 }
-                self.relists = 0;
             }
             while let Some(row) = merge.pop(self.environments.as_deref()) {
                 if !self.position.as_ref().is_some_and(|position| is_before(&row, position)) {
@@ -174,7 +176,7 @@ fn is_before(row: &Row, position: &Position) -> bool {
 }
 
 /// `whole` in the stretches in which it is listed, in the scan's direction.
-fn windows(whole: Window, direction: Direction, now: DateTime<Utc>) -> VecDeque<Window> {
+pub(super) fn windows(whole: Window, direction: Direction, now: DateTime<Utc>) -> VecDeque<Window> {
     let mut windows = VecDeque::new();
     let mut rest = whole;
     let anchor = match direction {

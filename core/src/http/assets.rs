@@ -37,26 +37,25 @@ pub(super) struct Asset {
     is_versioned: bool,
 }
 
-macro_rules! dashboard {
-    ($($path:literal: $content_type:expr),* $(,)?) => {
+macro_rules! files {
+    ($folder:literal, $prefix:literal, is_versioned: $is_versioned:literal, $($path:literal: $content_type:expr),* $(,)?) => {
         [$(Asset {
-            path: $path,
+            path: concat!($prefix, $path),
             content_type: $content_type,
-            bytes: include_bytes!(concat!("../../assets/dashboard/", $path)),
+            bytes: include_bytes!(concat!("../../assets/", $folder, $path, "")),
             is_gzip: false,
-            is_versioned: false,
+            is_versioned: $is_versioned,
         }),*]
     };
 }
 
-/// Files of others under `core/assets/vendor/`, whose folders are named after their version.
-macro_rules! vendored {
-    ($($path:literal: $content_type:expr),* $(,)?) => {
+macro_rules! packed_files {
+    ($folder:literal, $($path:literal: $content_type:expr),* $(,)?) => {
         [$(Asset {
-            path: concat!("vendor/", $path),
+            path: concat!($folder, $path),
             content_type: $content_type,
-            bytes: include_bytes!(concat!("../../assets/vendor/", $path)),
-            is_gzip: false,
+            bytes: include_bytes!(concat!("../../assets/", $folder, $path, ".gz")),
+            is_gzip: true,
             is_versioned: true,
         }),*]
     };
@@ -66,12 +65,9 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
-#[allow(dead_code, reason = "for the lines below")]
-const WOFF2: &str = "font/woff2";
-const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The dashboard's files under `core/assets/dashboard/`.
-static DASHBOARD: [Asset; 33] = dashboard! {
+static DASHBOARD: [Asset; 34] = files! { "dashboard/", "", is_versioned: false,
     "index.html": HTML,
     "answers.js": JS,
     "api.js": JS,
@@ -105,14 +101,30 @@ static DASHBOARD: [Asset; 33] = dashboard! {
     "views/token.js": JS,
     "views/toolbar.js": JS,
     "views/trend.js": JS,
+    "views/walk.js": JS,
 };
 
-/// What the dashboard needs of others.
-static VENDORED: [Asset; 3] = vendored! {
-    "uplot-1.6.32/LICENSE": TEXT,
+/// The pages `/docs` and `/redoc`.
+static DOCS: [Asset; 5] = files! { "docs/", "docs/", is_versioned: false,
+    "docs.html": HTML,
+    "docs.js": JS,
+    "redoc.html": HTML,
+    "redoc.css": CSS,
+    "redoc.js": JS,
+};
+
+/// Files of others that the pages need; `core/assets/vendor/README.md` tells where they come from.
+static VENDORED: [Asset; 5] = packed_files! { "vendor/",
     "uplot-1.6.32/uPlot.iife.min.js": JS,
     "uplot-1.6.32/uPlot.min.css": CSS,
+    "swagger-ui-5.35.0/swagger-ui-bundle.js": JS,
+    "swagger-ui-5.35.0/swagger-ui.css": CSS,
+    "redoc-2.5.4/redoc.standalone.js": JS,
 };
+
+fn find(path: &str) -> Option<&'static Asset> {
+    DASHBOARD.iter().chain(&DOCS).chain(&VENDORED).find(|asset| asset.path == path)
+}
 
 /// A page's file
 ///
@@ -130,14 +142,13 @@ static VENDORED: [Asset; 3] = vendored! {
     ),
 )]
 pub(super) async fn show(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let asset = DASHBOARD.iter().chain(&VENDORED).find(|asset| asset.path == path);
+    let asset = find(&path);
     asset.map(|asset| asset.response(&headers)).ok_or_else(|| ApiError::not_found(&format!("/assets/{path}")))
 }
 
-/// The dashboard.
-pub(super) fn page(headers: &HeaderMap) -> Response {
-    let index = DASHBOARD.iter().find(|asset| asset.path == "index.html");
-    index.map_or_else(|| ApiError::not_found("/").into_response(), |index| index.response(headers))
+/// The file at `path` below `/assets/`, which is there.
+pub(super) fn page(path: &'static str, headers: &HeaderMap) -> Response {
+    find(path).map_or_else(|| ApiError::not_found(path).into_response(), |page| page.response(headers))
 }
 
 impl Asset {
@@ -181,4 +192,40 @@ fn unpacked(gzip: &[u8]) -> Vec<u8> {
     // The files are checked by a test to be whole.
     let _ = flate2::read::GzDecoder::new(gzip).read_to_end(&mut plain);
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "tests")]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn files_in(folder: &std::path::Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("the folder of the pages") {
+            let entry = entry.expect("an entry");
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                files_in(&entry.path(), &format!("{name}/"), found);
+            } else {
+                found.insert(name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_dashboard_is_served_and_loaded_at_once() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/dashboard");
+        let mut files = BTreeSet::new();
+        files_in(&folder, "", &mut files);
+        let served: BTreeSet<_> = DASHBOARD.iter().map(|asset| asset.path.to_owned()).collect();
+        assert_eq!(served, files, "the lines of DASHBOARD and the files of core/assets/dashboard");
+
+        // A module that the page does not name is only found when another one asks for it: a round trip later.
+        let page = std::fs::read_to_string(folder.join("index.html")).expect("the page");
+        let unnamed: Vec<_> = files
+            .iter()
+            .filter(|file| *file != "index.html" && !page.contains(&format!("\"assets/{file}\"")))
+            .collect();
+        assert_eq!(unnamed, Vec::<&String>::new(), "files that index.html does not name");
+    }
 }

@@ -23,7 +23,7 @@ use crate::{
     catalog::{Catalog, Source},
     query::last_cycles,
     record::{CycleId, Environment},
-    store::{Scope, StoreHealth},
+    store::{Scope, StoreError, StoreHealth},
 };
 
 /// How many intervals without a cycle make an environment stale.
@@ -106,7 +106,7 @@ pub struct EnvironmentHealth {
     pub problems: Vec<String>,
 }
 
-/// The newest cycle that left a record.
+/// The newest cycle that left a record, stored or waiting in memory to be.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct LastCycle {
     /// Its scheduled time.
@@ -171,7 +171,9 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
     let mut environments = BTreeMap::new();
     match found {
         Ok(Ok(found)) => {
-            for found in found {
+            for mut found in found {
+                // What waits in memory was measured all the same: the monitor is not late, its store is (and says so).
+                found.last_cycle = found.last_cycle.max(store.waiting.get(&found.environment).copied());
                 let name = found.environment.to_string();
                 let health = EnvironmentHealth::new(api, found, now);
                 status = status.max(health.status);
@@ -189,7 +191,7 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
         }
     }
 
-    let StoreHealth { kind, location, skipped_rows, problems: store_problems } = store;
+    let StoreHealth { kind, location, skipped_rows, problems: store_problems, waiting: _ } = store;
     let skipped_rows = skipped_rows.max(api.history.skipped_rows());
     problems.extend(store_problems.iter().cloned());
     if let Some(host) = &api.host_problems {
@@ -213,9 +215,15 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
 }
 
 /// Asks the store for what every environment's state is told from: recent segments and the kept catalogs only.
-async fn look(api: &Api, now: DateTime<Utc>) -> Result<Vec<Found>, crate::store::StoreError> {
-    let since = now.checked_sub_signed(LOOKED_BACK_AT_LEAST.max(stale_after(api))).unwrap_or(now);
-    let mut cycles = last_cycles(&api.history, &api.environments, since).await?;
+async fn look(api: &Api, now: DateTime<Utc>) -> Result<Vec<Found>, StoreError> {
+    let back = |span: TimeDelta| now.checked_sub_signed(span).unwrap_or(DateTime::UNIX_EPOCH);
+    let since = back(LOOKED_BACK_AT_LEAST.max(stale_after(api)));
+    // Nearly always all are found close by, where a listing is short.
+    let mut cycles = last_cycles(&api.history, &api.environments, back(stale_after(api))).await?;
+    let missing: Vec<_> = api.environments.iter().filter(|name| !cycles.contains_key(*name)).cloned().collect();
+    if !missing.is_empty() {
+        cycles.extend(last_cycles(&api.history, &missing, since).await?);
+    }
     let found = join_all(api.environments.iter().map(|environment| {
         let last_cycle = cycles.remove(environment);
         async move {
@@ -227,19 +235,16 @@ async fn look(api: &Api, now: DateTime<Utc>) -> Result<Vec<Found>, crate::store:
     found.await.into_iter().collect()
 }
 
-async fn has_rows_before(
-    api: &Api,
-    environment: &Environment,
-    since: DateTime<Utc>,
-) -> Result<bool, crate::store::StoreError> {
+async fn has_rows_before(api: &Api, environment: &Environment, since: DateTime<Utc>) -> Result<bool, StoreError> {
     let scope = Scope { environments: Some(vec![environment.clone()]), from: None, to: Some(since) };
     let segments = api.store.segments(&scope).await?;
     Ok(segments.iter().any(|segment| segment.environment.as_ref().is_none_or(|only| only == environment)))
 }
 
-fn stale_after(api: &Api) -> TimeDelta {
+/// How old the newest cycle may be.
+pub(super) fn stale_after(api: &Api) -> TimeDelta {
     let interval = TimeDelta::from_std(api.monitor_interval).unwrap_or(TimeDelta::days(365));
-    interval.checked_mul(INTERVALS_UNTIL_STALE).unwrap_or(TimeDelta::MAX).max(STALE_AT_LEAST)
+    interval.checked_mul(INTERVALS_UNTIL_STALE).unwrap_or(interval).max(STALE_AT_LEAST)
 }
 
 impl EnvironmentHealth {

@@ -18,7 +18,7 @@ use super::{
     Api, BODY_LIMIT_BYTES, FieldProblem, LatencyRecord, NewRecord, Problem,
     error::{ApiError, shortened},
     latency_record::timestamp_text,
-    parameters::{Parameters, environments, instant, whole_number},
+    parameters::{Instant, Parameters, environments, instant, whole_number},
 };
 use crate::{
     history::Direction,
@@ -27,11 +27,13 @@ use crate::{
     store::{Batch, Scope, Store},
 };
 
-const LIMIT_DEFAULT: u64 = 100;
+const LIMIT_DEFAULT: &str = "100";
 const LIMIT_MAX: u64 = 1000;
+/// More than any history holds, and exact in every JSON reader.
+const SKIP_MAX: u64 = 9_007_199_254_740_991;
 
-/// An empty parameter counts as absent; unknown ones are ignored.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
+/// An empty text counts as absent; unknown parameters are ignored.
+#[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LatencyParameters {
@@ -45,13 +47,13 @@ pub(super) struct LatencyParameters {
     #[param(required = false, pattern = "^(success|error)?$")]
     status: String,
     /// Not older than this: RFC 3339 (no zone: UTC), or a date (its first instant, UTC).
-    #[param(required = false, example = "2026-11-24T16:00:00Z")]
+    #[param(required = false, value_type = Instant, inline, example = "2026-11-24T16:00:00Z")]
     from: String,
-    /// Older than this; written like `from`.
-    #[param(required = false, example = "2026-11-25")]
+    /// Older than this; written like `from`. Nothing is between a `from` and an earlier `to`.
+    #[param(required = false, value_type = Instant, inline, example = "2026-11-25")]
     to: String,
     /// How many records to pass over. To read on, follow the `Link` header instead: it does not shift while records arrive.
-    #[param(required = false, value_type = u64, minimum = 0, default = 0)]
+    #[param(required = false, value_type = u64, minimum = 0, maximum = 9_007_199_254_740_991_u64, default = 0)]
     skip: String,
     /// Most records in the answer.
     #[param(required = false, value_type = u64, minimum = 1, maximum = 1000, default = 100)]
@@ -99,26 +101,42 @@ pub(super) async fn list(
     Ok(response)
 }
 
+impl Default for LatencyParameters {
+    fn default() -> Self {
+        let absent = String::new;
+        Self {
+            environment: absent(),
+            model: absent(),
+            status: absent(),
+            from: absent(),
+            to: absent(),
+            skip: "0".to_owned(),
+            limit: LIMIT_DEFAULT.to_owned(),
+            order: absent(),
+            before: absent(),
+            after: absent(),
+        }
+    }
+}
+
 impl LatencyParameters {
     fn query(&self) -> Result<RecordQuery, ApiError> {
-        let (from, to) = (instant("from", &self.from)?, instant("to", &self.to)?);
-        if let (Some(from), Some(to)) = (from, to)
-            && from > to
-        {
-            return Err(ApiError::parameter("to", &self.to, format!("a time not before from, which is {from}")));
-        }
         let direction = self.direction()?;
         let status = match self.status.as_str() {
             "" => None,
             word => Some(word.parse().map_err(|_| ApiError::parameter("status", word, "success or error"))?),
         };
         Ok(RecordQuery {
-            scope: Scope { environments: environments(&self.environment), from, to },
+            scope: Scope {
+                environments: environments(&self.environment),
+                from: instant("from", &self.from)?,
+                to: instant("to", &self.to)?,
+            },
             filter: Filter { model: (!self.model.is_empty()).then(|| self.model.clone()), status },
             direction,
             after: self.cursor(direction)?,
-            skip: whole_number("skip", &self.skip, 0, 0..=u64::MAX)?,
-            limit: whole_number("limit", &self.limit, LIMIT_DEFAULT, 1..=LIMIT_MAX)? as usize,
+            skip: whole_number("skip", &self.skip, 0..=SKIP_MAX)?,
+            limit: whole_number("limit", &self.limit, 1..=LIMIT_MAX)? as usize,
         })
     }
 

@@ -2,14 +2,20 @@
 
 mod assets;
 mod auth;
+mod badge;
+mod compare;
 mod compression;
 mod cors;
+mod costs;
+mod docs;
 mod error;
 mod etag;
+mod export;
 mod guard;
 mod health;
 mod latency;
 mod latency_record;
+mod metrics;
 mod models;
 mod new_record;
 mod openapi;
@@ -25,7 +31,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     middleware::{from_fn, from_fn_with_state},
     routing::get,
@@ -36,7 +42,13 @@ use tokio::sync::watch;
 
 use crate::{history::History, record::Environment, store::Store};
 
+pub use badge::ShieldsBadge;
+pub use compare::{CompareAnswer, ComparedModel, ComparedSide, DifferenceMs, SideFigures};
 pub use cors::CorsPolicy;
+pub use costs::{
+    CostsAnswer, MonitoringOfDay, MonitoringOfModel, MonitoringOfMonth, MonitoringSums, PriceChangeAnswer, ProbeSum,
+    UsageOfDay, UsageOfModel, UsageOfMonth, UsageSum, UsageSums,
+};
 pub use error::{FieldProblem, Problem};
 pub use health::{CatalogHealth, EnvironmentHealth, Health, HealthStatus, LastCycle, StoreState};
 pub use latency_record::LatencyRecord;
@@ -78,6 +90,7 @@ pub struct Api {
 /// Every route there is.
 pub fn router(api: Api) -> Router {
     let cors = api.cors.layer();
+    let document = openapi::document(&api.version);
     let api = Arc::new(api);
 
     let with_token = Router::new()
@@ -85,12 +98,20 @@ pub fn router(api: Api) -> Router {
         .route("/api/models", get(models::list))
         .route("/api/summary", get(summary::show))
         .route("/api/series", get(series::show))
+        .route("/api/compare", get(compare::show))
+        .route("/api/costs", get(costs::show))
+        .route("/api/export", get(export::show))
+        .route("/metrics", get(metrics::show))
+        .route("/badge/{environment}/{*model}", get(badge::show))
+        .layer(Extension(Arc::new(metrics::Collector::default())))
         .route_layer(from_fn_with_state(Arc::clone(&api), auth::require_token));
 
     let routes = Router::new()
         .route("/", get(root::index))
         .route("/health", get(health::show))
-        .route("/openapi.json", get(openapi::show))
+        .route("/openapi.json", get(move || async move { openapi::show(document) }))
+        .route("/docs", get(docs::swagger_ui))
+        .route("/redoc", get(docs::redoc))
         .route("/assets/{*path}", get(assets::show))
         .merge(with_token)
         .fallback(error::no_such_route)
@@ -103,5 +124,6 @@ pub fn router(api: Api) -> Router {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
+    let routes = routes.layer(from_fn(cors::plain_options));
     routes.layer(from_fn_with_state(guard::TIME_LIMIT, guard::guard)).layer(compression::layer())
 }

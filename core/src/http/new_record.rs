@@ -40,22 +40,22 @@ pub struct NewRecord {
     #[schema(value_type = Option<String>)]
     environment: Given<String>,
     /// When the probe started; required. RFC 3339; without a zone it is UTC. Kept to the millisecond.
-    #[schema(value_type = String, required = true)]
+    #[schema(value_type = String, format = DateTime, required = true)]
     timestamp: Given<String>,
     /// End to end, in milliseconds; required for a success.
     #[schema(value_type = Option<f64>, required = true, minimum = 0, maximum = 86_400_000)]
     latency_ms: Given<f64>,
     /// Prompt tokens; required for a success.
-    #[schema(value_type = Option<u64>, required = true, minimum = 0)]
+    #[schema(value_type = Option<u64>, required = true, minimum = 0, maximum = 1_000_000_000_000_u64)]
     input_tokens: Given<Whole>,
     /// Generated tokens; required for a success.
-    #[schema(value_type = Option<u64>, required = true, minimum = 0)]
+    #[schema(value_type = Option<u64>, required = true, minimum = 0, maximum = 1_000_000_000_000_u64)]
     output_tokens: Given<Whole>,
     /// US dollars.
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 1_000_000)]
     cost: Given<Number>,
     /// In tokens.
-    #[schema(value_type = Option<u64>, minimum = 0)]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_000_000_000_000_u64)]
     context_window: Given<Whole>,
     /// `false` for a model served on premises.
     #[schema(value_type = Option<bool>)]
@@ -94,10 +94,10 @@ pub struct NewRecord {
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 86_400_000)]
     max_gap_ms: Given<f64>,
     /// Part of `input_tokens`.
-    #[schema(value_type = Option<u64>, minimum = 0)]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_000_000_000_000_u64)]
     cached_input_tokens: Given<Whole>,
     /// Part of `output_tokens`.
-    #[schema(value_type = Option<u64>, minimum = 0)]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_000_000_000_000_u64)]
     reasoning_tokens: Given<Whole>,
     /// `provider` or `estimated`.
     #[schema(value_type = Option<String>, pattern = "^(provider|estimated)$")]

@@ -1,9 +1,7 @@
 //! `/openapi.json`: this API described from its own types.
 
-use std::sync::{Arc, OnceLock};
-
 use axum::{
-    extract::State,
+    body::Bytes,
     http::header,
     response::{IntoResponse, Response},
 };
@@ -12,7 +10,9 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{Api, Problem, assets, health, latency, models, root, series, summary};
+use super::{
+    Problem, assets, badge, compare, costs, docs, export, health, latency, metrics, models, root, series, summary,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,7 +20,7 @@ use super::{Api, Problem, assets, health, latency, models, root, series, summary
         title = "LLM Monitor",
         description = "Live measurements of LLM endpoints. Durations are milliseconds (`_ms`), money is US dollars, times are \
                        UTC. Errors are `application/problem+json` (RFC 9457); every answer carries `x-request-id`. With an \
-                       `API_TOKEN` set, everything under `/api` needs it; without one, reading is open and nothing can be added.",
+                       `API_TOKEN` set, everything under `/api`, `/metrics` and `/badge` needs it; without one, reading is open and nothing can be added.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     servers((url = "/")),
@@ -31,7 +31,24 @@ use super::{Api, Problem, assets, health, latency, models, root, series, summary
         (name = "monitor", description = "The monitor itself"),
         (name = "pages", description = "For browsers"),
     ),
-    paths(root::index, assets::show, health::show, show, latency::list, latency::add, models::list, summary::show, series::show),
+    paths(
+        latency::list,
+        latency::add,
+        export::show,
+        models::list,
+        summary::show,
+        series::show,
+        compare::show,
+        costs::show,
+        badge::show,
+        metrics::show,
+        health::show,
+        show,
+        root::index,
+        docs::swagger_ui,
+        docs::redoc,
+        assets::show,
+    ),
     components(schemas(Problem)),
     modifiers(&Token),
 )]
@@ -49,6 +66,13 @@ impl Modify for Token {
     }
 }
 
+/// The document of the program's `version`, as it is served.
+pub(super) fn document(version: &str) -> Bytes {
+    let mut document = Document::openapi();
+    version.clone_into(&mut document.info.version);
+    Bytes::from(document.to_json().unwrap_or_default())
+}
+
 /// This document
 ///
 /// OpenAPI 3.1.
@@ -59,13 +83,6 @@ impl Modify for Token {
     operation_id = "openapi",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
 )]
-pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
-    // The same for the life of the process: it is written once.
-    static JSON: OnceLock<String> = OnceLock::new();
-    let json = JSON.get_or_init(|| {
-        let mut document = Document::openapi();
-        document.info.version.clone_from(&api.version);
-        document.to_json().unwrap_or_default()
-    });
-    ([(header::CONTENT_TYPE, "application/json")], json.as_str()).into_response()
+pub(super) fn show(document: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
 }

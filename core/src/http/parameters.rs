@@ -1,6 +1,6 @@
 //! The query string as a struct of texts, so that each value can be refused in words of our own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use axum::{
     extract::FromRequestParts,
@@ -8,9 +8,16 @@ use axum::{
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde::de::{DeserializeOwned, value};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
+    },
+};
 
 use super::error::ApiError;
-use crate::record::Environment;
+use crate::record::{Environment, Metric};
 
 /// `T`'s fields are texts, empty where the parameter is absent or empty. Of a parameter given twice the last counts;
 /// parameters that `T` does not know are ignored, as the predecessor ignored them.
@@ -38,23 +45,11 @@ pub(super) fn environments(list: &str) -> Option<Vec<Environment>> {
     (!names.is_empty()).then(|| names.into_iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-/// A whole number, `default` when it is absent.
-pub(super) fn whole_number(
-    name: &str,
-    text: &str,
-    default: u64,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<u64, ApiError> {
-    if text.is_empty() {
-        return Ok(default);
-    }
+/// A whole number within `range`.
+pub(super) fn whole_number(name: &str, text: &str, range: RangeInclusive<u64>) -> Result<u64, ApiError> {
     let number = text.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| {
-        let accepted = match *range.end() {
-            u64::MAX => format!("a whole number from {} up", range.start()),
-            end => format!("a whole number from {} to {end}", range.start()),
-        };
-        ApiError::parameter(name, text, accepted)
+        ApiError::parameter(name, text, format!("a whole number from {} to {}", range.start(), range.end()))
     })
 }
 
@@ -67,6 +62,15 @@ pub(super) fn one_of<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Re
     })
 }
 
+/// A duration's column, the whole latency when it is absent.
+pub(super) fn duration_metric(text: &str) -> Result<Metric, ApiError> {
+    if text.is_empty() {
+        return Ok(Metric::LatencyMs);
+    }
+    let accepted = || format!("one of {}", Metric::ALL.map(Metric::as_str).join(", "));
+    text.parse().map_err(|_| ApiError::parameter("metric", text, accepted()))
+}
+
 /// An instant, `None` when it is absent.
 pub(super) fn instant(name: &str, text: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
     if text.is_empty() {
@@ -76,6 +80,20 @@ pub(super) fn instant(name: &str, text: &str) -> Result<Option<DateTime<Utc>>, A
         "an RFC 3339 time like 2026-11-24T16:00:00Z (no zone: UTC), or a date like 2026-11-24 (its first instant)";
     parse_instant(text).map(Some).ok_or_else(|| ApiError::parameter(name, text, accepted))
 }
+
+/// How an instant's parameter is described.
+pub(super) struct Instant;
+
+impl PartialSchema for Instant {
+    fn schema() -> RefOr<Schema> {
+        let text =
+            |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
+        let absent = ObjectBuilder::new().schema_type(Type::String).max_length(Some(0));
+        AnyOfBuilder::new().item(text(KnownFormat::DateTime)).item(text(KnownFormat::Date)).item(absent).into()
+    }
+}
+
+impl ToSchema for Instant {}
 
 /// RFC 3339, or without a zone, or a date. A `+` that was not percent-encoded has become a space: it is taken back.
 pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {

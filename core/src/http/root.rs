@@ -37,7 +37,7 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
         .iter()
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/html")));
     let mut response = if wants_page {
-        assets::page(&headers)
+        assets::page("index.html", &headers)
     } else {
         let message = "LLM Monitor is running: /api/latency, /api/models, /health, /openapi.json";
         Json(Greeting { message }).into_response()

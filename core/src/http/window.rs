@@ -16,7 +16,7 @@ use crate::{history::FoldError, query::Selection, record::ErrorKind, store::Scop
 /// The window when nothing is said.
 const DEFAULT_WINDOW: TimeDelta = TimeDelta::hours(24);
 /// Most rows that one answer is made of: 40 models and environments, once a minute for 30 days, and some.
-const ROWS_AT_MOST: u64 = 2_000_000;
+pub(super) const ROWS_AT_MOST: u64 = 2_000_000;
 
 /// An empty parameter counts as absent; unknown ones are ignored.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]

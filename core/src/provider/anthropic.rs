@@ -41,7 +41,7 @@ impl Wire for Anthropic {
             messages: [Message { role: "user", content: ask.prompt }],
             stream: true,
         };
-        let mut request = post(ask.access, "v1/messages", &body)?;
+        let mut request = post(ask.access, &["v1", "messages"], &body)?;
         request.headers.insert(HeaderName::from_static("anthropic-version"), HeaderValue::from_static(VERSION));
         if let Some(key) = &ask.access.api_key {
             secret_header(&mut request.headers, HeaderName::from_static("x-api-key"), "", key)?;

@@ -22,9 +22,8 @@ impl Wire for Azure {
     }
 
     fn request(&self, ask: &Ask<'_>) -> Result<HttpRequest, Unsendable> {
-        let deployment: String = url::form_urlencoded::byte_serialize(ask.model.as_bytes()).collect();
-        let path = format!("openai/deployments/{deployment}/chat/completions");
-        let mut request = post(ask.access, &path, &ChatRequest::new(ask))?;
+        let segments = ["openai", "deployments", ask.model, "chat", "completions"];
+        let mut request = post(ask.access, &segments, &ChatRequest::new(ask))?;
         let version = ask.access.api_version.as_deref().unwrap_or(DEFAULT_API_VERSION);
         request.url.query_pairs_mut().append_pair("api-version", version);
         if let Some(key) = &ask.access.api_key {

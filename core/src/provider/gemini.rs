@@ -49,7 +49,7 @@ impl Wire for Gemini {
             generation_config: GenerationConfig { max_output_tokens: ask.max_output_tokens },
         };
         let name = ask.model.strip_prefix("models/").unwrap_or(ask.model);
-        let mut request = post(ask.access, &format!("v1beta/models/{name}:streamGenerateContent"), &body)?;
+        let mut request = post(ask.access, &["v1beta", "models", &format!("{name}:streamGenerateContent")], &body)?;
         request.url.query_pairs_mut().append_pair("alt", "sse");
         if let Some(key) = &ask.access.api_key {
             secret_header(&mut request.headers, HeaderName::from_static("x-goog-api-key"), "", key)?;

@@ -46,7 +46,7 @@ impl Wire for Ollama {
             stream: true,
             options: Options { num_predict: ask.max_output_tokens },
         };
-        let mut request = post(ask.access, "api/chat", &body)?;
+        let mut request = post(ask.access, &["api", "chat"], &body)?;
         if let Some(key) = &ask.access.api_key {
             secret_header(&mut request.headers, header::AUTHORIZATION, "Bearer ", key)?;
         }

@@ -28,7 +28,7 @@ impl Wire for OpenAi {
     }
 
     fn request(&self, ask: &Ask<'_>) -> Result<HttpRequest, Unsendable> {
-        let mut request = post(ask.access, "chat/completions", &ChatRequest::new(ask))?;
+        let mut request = post(ask.access, &["chat", "completions"], &ChatRequest::new(ask))?;
         if let Some(key) = &ask.access.api_key {
             secret_header(&mut request.headers, header::AUTHORIZATION, "Bearer ", key)?;
         }

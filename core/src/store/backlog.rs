@@ -22,6 +22,7 @@ const MAX_WAITING_ROWS: usize = 200_000;
 #[derive(Debug)]
 pub struct Backlog {
     inner: Arc<dyn Store>,
+    max_rows: usize,
     /// Held while rows are written, so that none overtakes another.
     turn: tokio::sync::Mutex<()>,
     waiting: Mutex<Waiting>,
@@ -72,7 +73,11 @@ fn is_passing(error: &StoreError) -> bool {
 impl Backlog {
     /// Wraps `inner`.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, turn: tokio::sync::Mutex::new(()), waiting: Mutex::new(Waiting::default()) }
+        Self::with_max_rows(inner, MAX_WAITING_ROWS)
+    }
+
+    fn with_max_rows(inner: Arc<dyn Store>, max_rows: usize) -> Self {
+        Self { inner, max_rows, turn: tokio::sync::Mutex::new(()), waiting: Mutex::new(Waiting::default()) }
     }
 
     /// Tries to write what waits.
@@ -146,7 +151,7 @@ impl Backlog {
             if let Err(error) = outcome
                 && (is_passing(error) || blocked.contains(environment))
             {
-                waiting.add(batch, cycle_id, environment, error);
+                waiting.add(batch, cycle_id, environment, error, self.max_rows);
             }
         }
         report
@@ -170,19 +175,27 @@ impl Waiting {
     }
 
     /// Adds the rows of `environment`, unless they wait already.
-    fn add(&mut self, batch: &Batch, cycle_id: CycleId, environment: &Environment, error: &StoreError) {
+    fn add(
+        &mut self,
+        batch: &Batch,
+        cycle_id: CycleId,
+        environment: &Environment,
+        error: &StoreError,
+        max_rows: usize,
+    ) {
         if self.parts.iter().any(|part| part.cycle_id == cycle_id && part.environment == *environment) {
             return;
         }
         let of_environment = batch.records.iter().filter(|record| record.environment == *environment);
         let records: Vec<_> = of_environment.cloned().collect();
         let rows = records.len();
-        if self.rows + rows > MAX_WAITING_ROWS {
+        if self.rows + rows > max_rows {
             self.lost_rows += rows as u64;
             tracing::error!(%environment, %cycle_id, rows, "{rows} rows are lost: {} wait already", self.rows);
             return;
         }
-        tracing::warn!(%environment, %cycle_id, rows, %error, "{rows} rows wait in memory: {error}");
+        // The cycle says that its rows were not written: once, for all its environments.
+        tracing::debug!(%environment, %cycle_id, rows, %error, "{rows} rows of {environment} wait in memory");
         let batch = Arc::new(Batch { cycle_id: Some(cycle_id), records });
         self.parts.push_back(Part { environment: environment.clone(), cycle_id, batch });
         self.rows += rows;
@@ -243,6 +256,8 @@ impl Store for Backlog {
             let since = unwritten.since.to_rfc3339_opts(SecondsFormat::Secs, true);
             format!("{} rows wait in memory since {since}: {}", unwritten.rows, unwritten.cause)
         }));
+        // Oldest first: of each environment the newest stays.
+        health.waiting.extend(waiting.parts.iter().map(|part| (part.environment.clone(), part.cycle_id)));
         if waiting.lost_rows > 0 {
             health.problems.push(format!("{} rows are lost: too many waited", waiting.lost_rows));
         }
@@ -254,9 +269,8 @@ impl Store for Backlog {
 #[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::store::Appended;
     use crate::store::{
-        MemoryStore,
+        Appended, MemoryStore,
         contract::{self, Backend, Load, Place, all_rows, cycle, due, environment},
     };
 
@@ -331,11 +345,33 @@ mod tests {
         for _ in 0..3 {
             store.append(&cycle(0, &["dev"], 2)).await;
         }
+        assert_eq!(backlog.flush().await.expect_err("still full").rows, 2, "it waits once");
         memory.fail_with(None);
         let report = store.append(&cycle(0, &["dev"], 2)).await;
         assert!(matches!(report.get(&environment("dev")), Some(Ok(Appended::AlreadyThere))), "{report:?}");
         backlog.flush().await.expect("room");
         assert_eq!(all_rows(&store).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn rows_of_one_environment_do_not_overtake_each_other() {
+        let (memory, backlog, store) = backlog();
+        memory.fail_with(Some(full()));
+        for minute in 0..3 {
+            store.append(&cycle(minute, &["dev", "qa"], 1)).await;
+        }
+        // The oldest of one environment fails once more: the younger ones, and the next append's, stay behind it.
+        memory.fail_next(1, full());
+        let report = store.append(&cycle(3, &["dev", "qa"], 1)).await;
+        assert!(matches!(report.get(&environment("dev")), Some(Err(StoreError::Full { .. }))), "{report:?}");
+        assert!(matches!(report.get(&environment("qa")), Some(Ok(Appended::Written { rows: 1 }))), "{report:?}");
+        backlog.flush().await.expect("room");
+        for name in ["dev", "qa"] {
+            let rows = all_rows(&store).await;
+            let of_it = rows.iter().filter(|record| record.environment.as_str() == name);
+            let cycles: Vec<_> = of_it.map(|record| record.latency_ms).collect();
+            assert_eq!(cycles, [Some(0.125), Some(1.125), Some(2.125), Some(3.125)], "{name}");
+        }
     }
 
     #[tokio::test]
@@ -361,17 +397,18 @@ mod tests {
 
     #[tokio::test]
     async fn the_memory_that_waiting_rows_take_is_bounded_and_a_loss_is_said() {
-        let (memory, _, store) = backlog();
+        let memory = Arc::new(MemoryStore::new());
+        let store: Arc<dyn Store> = Arc::new(Backlog::with_max_rows(memory.clone(), 5));
         memory.fail_with(Some(full()));
         for minute in 0..3 {
-            store.append(&cycle(minute, &["dev"], MAX_WAITING_ROWS / 2)).await;
+            store.append(&cycle(minute, &["dev"], 2)).await;
         }
         let problems = store.health().await.problems.join("; ");
-        assert!(problems.contains("200000 rows wait") && problems.contains("100000 rows are lost"), "{problems}");
+        assert!(problems.contains("4 rows wait") && problems.contains("2 rows are lost"), "{problems}");
         memory.fail_with(None);
         store.append(&cycle(9, &["qa"], 1)).await;
         let rows = all_rows(&store).await;
         assert_eq!(rows.first().and_then(|record| record.cycle_id), Some(due(0)));
-        assert_eq!(rows.len(), MAX_WAITING_ROWS + 1);
+        assert_eq!(rows.len(), 5);
     }
 }

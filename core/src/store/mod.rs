@@ -87,6 +87,8 @@ pub struct StoreHealth {
     pub location: String,
     /// Rows that could not be read, counted once each.
     pub skipped_rows: u64,
+    /// The newest cycle of each environment whose rows wait in memory for the store to take them.
+    pub waiting: BTreeMap<Environment, CycleId>,
     /// What is wrong now, in words for a person; empty when all is well.
     pub problems: Vec<String>,
 }

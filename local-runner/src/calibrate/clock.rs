@@ -60,6 +60,7 @@ mod tests {
         let anchor = Anchor::now();
         let second = Duration::from_secs(1);
         assert_eq!(anchor.wall_ns_of(anchor.instant + second), anchor.wall_ns + 1_000_000_000);
-        assert_eq!(anchor.wall_ns_of(anchor.instant - second), anchor.wall_ns - 1_000_000_000);
+        let later = Anchor { instant: anchor.instant + second, wall_ns: anchor.wall_ns + 5 };
+        assert_eq!(later.wall_ns_of(anchor.instant), anchor.wall_ns + 5 - 1_000_000_000);
     }
 }

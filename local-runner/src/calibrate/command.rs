@@ -170,13 +170,12 @@ fn rows(level: &Level) -> String {
         ("(server's lateness)", level.server_lateness),
         ("(server's write call)", level.server_write),
     ];
-    let mut text = String::new();
-    for (row, (name, spread)) in spreads.into_iter().enumerate() {
+    let row = |(row, (name, spread)): (usize, (&str, Option<Spread>))| {
         let concurrency = if row == 0 { level.concurrency.to_string() } else { String::new() };
         let figures = spread.map_or_else(|| "        -".to_owned(), |spread| figures(&spread));
-        text += &format!("{concurrency:>12}  {name:<22}{figures}\n");
-    }
-    text
+        format!("{concurrency:>12}  {name:<22}{figures}\n")
+    };
+    spreads.into_iter().enumerate().map(row).collect()
 }
 
 fn figures(spread: &Spread) -> String {
@@ -185,23 +184,20 @@ fn figures(spread: &Spread) -> String {
 }
 
 fn verdict(levels: &[Level]) -> String {
-    let mut text = String::new();
-    for level in levels {
-        let (concurrency, bound) = (level.concurrency, level.max_ttft_error_ms);
-        if let Some(failure) = &level.failure {
-            text +=
-                &format!("{} of the probes at concurrency {concurrency} failed; the first: {failure}\n", level.failed);
-        }
-        match level.ttft {
-            Some(ttft) if ttft.p99_ms > bound => {
-                let p99 = ttft.p99_ms;
-                text +=
-                    &format!("At concurrency {concurrency} the TTFT error's p99 is {p99:.3} ms, above {bound} ms.\n");
-            }
-            _ => {}
-        }
-    }
-    if text.is_empty() { "Good: every TTFT error's p99 is within its bound.\n".to_owned() } else { text }
+    let problems: String = levels.iter().flat_map(problems).collect();
+    if problems.is_empty() { "Good: every TTFT error's p99 is within its bound.\n".to_owned() } else { problems }
+}
+
+fn problems(level: &Level) -> impl Iterator<Item = String> {
+    let (concurrency, bound) = (level.concurrency, level.max_ttft_error_ms);
+    let failed = (level.failed > 0).then(|| {
+        let failure = level.failure.as_deref().unwrap_or("it left no record");
+        format!("{} of the probes at concurrency {concurrency} failed; the first: {failure}\n", level.failed)
+    });
+    let wrong = level.ttft.filter(|ttft| ttft.p99_ms > bound).map(|ttft| {
+        format!("At concurrency {concurrency} the TTFT error's p99 is {:.3} ms, above {bound} ms.\n", ttft.p99_ms)
+    });
+    failed.into_iter().chain(wrong)
 }
 
 fn print(text: &str) -> Result<()> {

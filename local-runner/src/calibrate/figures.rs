@@ -4,6 +4,8 @@ use serde::Serialize;
 
 /// How errors are spread, by their size whatever their sign, in milliseconds. Percentiles are nearest-rank: each is an error
 /// that was really made.
+// The names are the JSON's, and there a figure carries its unit.
+#[allow(clippy::struct_field_names)]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Spread {
     /// The median.

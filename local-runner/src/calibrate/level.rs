@@ -45,9 +45,14 @@ impl Load {
         // The golden ratio spreads any number of probes evenly.
         let place = (id as f64 * 0.618_033_988_749_895).fract();
         let spread = if is_small { Duration::from_millis(40) } else { Duration::from_millis(200) };
-        let offset = if self.same_instant { Duration::ZERO } else { spread.mul_f64(place) };
         let id = u32::try_from(id).unwrap_or(u32::MAX);
-        Plan { id, ttft: TTFT_FROM + offset, pace: Duration::from_millis(pace_ms), tokens }
+        Plan {
+            id,
+            ttft: TTFT_FROM + if self.same_instant { Duration::ZERO } else { spread.mul_f64(place) },
+            pace: Duration::from_millis(pace_ms),
+            tokens,
+            aligned: self.same_instant,
+        }
     }
 }
 
@@ -131,7 +136,7 @@ impl Level {
         let mut failure = None;
         for probe in probed {
             match compare(probe, by_id.get(&probe.id).copied(), anchor) {
-                Ok(figures) => errors.iter_mut().zip(figures).for_each(|(errors, figure)| errors.push(figure)),
+                Ok(figures) => errors.iter_mut().zip(figures).for_each(|(errors, figure)| errors.extend(figure)),
                 Err(reason) => failure = failure.or(Some(reason)),
             }
         }
@@ -157,19 +162,21 @@ impl Level {
     }
 }
 
-/// Error of TTFT, TPOT and end-to-end latency, in milliseconds.
-fn compare(probe: &Probed, sent: Option<&Sent>, anchor: Anchor) -> Result<[f64; 3], String> {
+/// Error of TTFT, TPOT and end-to-end latency, in milliseconds. A record has no TPOT when all text came in one read, which
+/// happens to a server that is held up.
+fn compare(probe: &Probed, sent: Option<&Sent>, anchor: Anchor) -> Result<[Option<f64>; 3], String> {
     let record = &probe.record;
     if !record.is_success() {
         let kind = record.error_kind().map_or("unknown", |kind| kind.as_str());
         return Err(format!("{kind}: {}", record.error_message().unwrap_or("no message")));
     }
     let sent = sent.ok_or("a stream is missing in the server's log")?;
-    let figures = record.start_delay_ms.zip(record.ttft_ms).zip(record.tpot_ms.zip(record.latency_ms));
-    let ((start_delay_ms, ttft_ms), (tpot_ms, latency_ms)) = figures.ok_or("a record lacks a figure")?;
+    let figures = record.start_delay_ms.zip(record.ttft_ms).zip(record.latency_ms);
+    let ((start_delay_ms, ttft_ms), latency_ms) = figures.ok_or("a record lacks a figure")?;
     // The record counts from its probe's start, which it gives as the delay after `due`: exact to half a microsecond.
     let after_start_ms = |at_ns: i64| (at_ns - anchor.wall_ns_of(probe.due)) as f64 / 1e6 - start_delay_ms;
     let (first_ms, last_ms) = (after_start_ms(sent.first_ns), after_start_ms(sent.last_ns));
     let gaps = sent.late_ns.len().saturating_sub(1).max(1) as f64;
-    Ok([ttft_ms - first_ms, tpot_ms - (last_ms - first_ms) / gaps, latency_ms - last_ms])
+    let tpot = record.tpot_ms.map(|tpot_ms| tpot_ms - (last_ms - first_ms) / gaps);
+    Ok([Some(ttft_ms - first_ms), tpot, Some(latency_ms - last_ms)])
 }

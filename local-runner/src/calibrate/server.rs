@@ -79,6 +79,7 @@ pub(super) fn take(log: &Log) -> Vec<Sent> {
 
 /// Serves until the process ends.
 pub(super) fn accept(listener: &TcpListener, log: &Log) {
+    let epoch = Instant::now();
     let streams = Arc::new(AtomicUsize::new(0));
     for connection in listener.incoming() {
         // One that was gone before it was taken is the client's matter, and will be missing in the log.
@@ -87,7 +88,7 @@ pub(super) fn accept(listener: &TcpListener, log: &Log) {
         let serve = move || {
             streams.fetch_add(1, Ordering::Relaxed);
             // A stream that broke is not logged, so the parent sees that it is missing.
-            let _ = answer(connection, &streams, &log);
+            let _ = answer(connection, epoch, &streams, &log);
             streams.fetch_sub(1, Ordering::Relaxed);
         };
         // No thread, no answer: the parent counts it as a failed probe.
@@ -95,10 +96,10 @@ pub(super) fn accept(listener: &TcpListener, log: &Log) {
     }
 }
 
-fn answer(mut connection: TcpStream, streams: &AtomicUsize, log: &Log) -> io::Result<()> {
+fn answer(mut connection: TcpStream, epoch: Instant, streams: &AtomicUsize, log: &Log) -> io::Result<()> {
     connection.set_nodelay(true)?;
     let body = read_request(&connection)?;
-    let received = Instant::now();
+    let received = epoch.elapsed();
     let request: Value = serde_json::from_slice(&body)?;
     let model = request.get("model").and_then(Value::as_str).unwrap_or_default();
     let plan = Plan::of_model(model).ok_or(io::ErrorKind::InvalidData)?;
@@ -117,7 +118,7 @@ fn answer(mut connection: TcpStream, streams: &AtomicUsize, log: &Log) -> io::Re
         write_ns: Vec::with_capacity(size),
     };
     for (number, text) in (0..).zip(&texts) {
-        let due = received + plan.due(number);
+        let due = epoch + plan.due(received, number);
         wait_until(due, streams.load(Ordering::Relaxed) <= MOST_AWAKE);
         let late = due.elapsed();
         let before_ns = wall_ns();
@@ -132,7 +133,7 @@ fn answer(mut connection: TcpStream, streams: &AtomicUsize, log: &Log) -> io::Re
     // Logged before the end is sent: who has read the end can rely on the log.
     log.lock().unwrap_or_else(PoisonError::into_inner).push(sent);
     // As real servers do, the end trails the last text.
-    wait_until(received + plan.due(plan.tokens), false);
+    wait_until(epoch + plan.due(received, plan.tokens), false);
     connection.write_all(&end)
 }
 
@@ -161,9 +162,7 @@ fn read_request(connection: &TcpStream) -> io::Result<Vec<u8>> {
 fn wait_until(due: Instant, awake: bool) {
     let margin = if awake { AWAKE } else { Duration::ZERO };
     let left = due.saturating_duration_since(Instant::now());
-    if left > margin {
-        thread::sleep(left - margin);
-    }
+    thread::sleep(left.saturating_sub(margin));
     while awake && Instant::now() < due {
         std::hint::spin_loop();
     }

@@ -101,7 +101,7 @@ impl Setup {
         let mut serving = Serving { child, stderr, url: String::new(), log: Vec::new() };
         let line = serving.wait_for("listening on ").await;
         let url = line.split("listening on ").nth(1).and_then(|rest| rest.split_whitespace().next());
-        serving.url = url.expect("the URL").to_owned();
+        url.expect("the URL").clone_into(&mut serving.url);
         serving
     }
 }

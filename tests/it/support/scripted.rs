@@ -119,7 +119,7 @@ pub(crate) async fn play(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), scr
 /// A request's head and its body of the announced length.
 pub(crate) async fn read_request(socket: &mut (impl AsyncRead + Unpin)) -> String {
     let mut request = Vec::new();
-    let mut buffer = [0; 16 * 1024];
+    let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = socket.read(&mut buffer).await.unwrap_or(0);
         request.extend_from_slice(&buffer[..read]);

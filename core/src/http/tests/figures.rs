@@ -209,3 +209,62 @@ async fn parameters_of_figures_that_are_not_accepted_are_named() {
     let many = monitor.get("/api/series?step=1s").await.json();
     assert!(many["accepted"].as_str().unwrap().contains("2000"), "{many}");
 }
+
+#[tokio::test]
+async fn two_environments_are_compared_model_by_model() {
+    let monitor = Monitor::new();
+    let ms = |n: i64, more: f64| 500.0 + (n * 7 % 30) as f64 + more;
+    let mut records: Vec<_> = (0..30).map(|n| took("prod", "a", n, ms(n, 40.0))).collect();
+    records.extend((0..30).map(|n| took("dev", "a", n, ms(n, 0.0))));
+    records.extend((0..30).map(|n| took("prod", "same", n, ms(n, 0.0))));
+    records.extend((0..30).map(|n| took("dev", "same", n, ms(n + 3, 0.0))));
+    records.extend((0..19).map(|n| took("prod", "few", n, ms(n, 0.0))));
+    records.extend((0..30).map(|n| took("dev", "few", n, ms(n, 40.0))));
+    records.extend((0..30).map(|n| simulated(took("dev", "few", n, ms(n, 40.0)))));
+    monitor.add(records).await;
+
+    let answer = monitor.get(&format!("/api/compare?a=prod&b=dev&{WINDOW}")).await.json();
+    let verdicts: Vec<_> =
+        answer["models"].as_array().unwrap().iter().map(|m| (m["model_name"].clone(), m["verdict"].clone())).collect();
+    assert_eq!(
+        verdicts,
+        [("a", "slower"), ("few", "not enough data"), ("same", "no clear difference")]
+            .map(|(m, v)| (json!(m), json!(v)))
+    );
+    let a = &answer["models"][0];
+    assert_eq!(
+        (&a["a"]["median"], &a["b"]["median"], &a["difference"]["median"]),
+        (&json!(554.0), &json!(514.0), &json!(40.0))
+    );
+    assert!(a["difference"]["low"].as_f64().unwrap() > 30.0 && a["difference"]["high"].as_f64().unwrap() < 50.0, "{a}");
+    assert_eq!((&a["difference"]["percent"], &a["enough"]), (&json!(7.78), &json!(true)));
+    assert_eq!((&answer["models"][1]["difference"], &answer["models"][1]["b"]["values"]), (&json!(null), &json!(30)));
+    assert_eq!((&answer["b"]["simulated_left_out"], &answer["a"]["count"]), (&json!(30), &json!(79)));
+
+    let back = monitor.get(&format!("/api/compare?a=dev&b=prod&model=a&{WINDOW}")).await.json();
+    assert_eq!(back["models"][0]["verdict"], json!("faster"));
+}
+
+#[tokio::test]
+async fn two_windows_of_one_environment_are_compared() {
+    let monitor = Monitor::new();
+    monitor.add((0..60).map(|n| took("prod", "a", n, if n < 30 { 500.0 } else { 700.0 + n as f64 })).collect()).await;
+    let uri = format!("/api/compare?a=prod&b=prod&{WINDOW}&a_from=2026-11-24T10:30:00Z&b_to=2026-11-24T10:30:00Z");
+    let answer = monitor.get(&uri).await.json();
+    assert_eq!((&answer["a"]["count"], &answer["b"]["count"]), (&json!(30), &json!(30)));
+    assert_eq!(answer["models"][0]["verdict"], json!("slower"));
+    for (query, parameter) in [
+        ("b=dev", "a"),
+        ("a=prod", "b"),
+        ("a=prod&b=no%20name", "b"),
+        ("a=prod&b=dev&metric=cost", "metric"),
+        ("a=prod&b=dev&b_from=soon", "b_from"),
+        ("a=prod&b=dev&from=2026-11-24&a_to=2026-11-23", "a_to"),
+    ] {
+        assert_eq!(
+            monitor.get(&format!("/api/compare?{query}")).await.problem(),
+            (400, parameter.to_owned()),
+            "{query}"
+        );
+    }
+}

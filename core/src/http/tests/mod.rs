@@ -6,7 +6,9 @@ mod access;
 mod adding;
 mod document;
 mod figures;
+mod money;
 mod monitor;
+mod outlets;
 mod pages;
 mod reading;
 
@@ -92,8 +94,16 @@ impl Monitor {
     }
 
     fn router(&self) -> Router {
-        router(Api {
-            store: Arc::clone(&self.store) as Arc<dyn Store>,
+        self.router_over(Arc::clone(&self.store) as Arc<dyn Store>)
+    }
+
+    fn router_over(&self, store: Arc<dyn Store>) -> Router {
+        router(self.api_over(store))
+    }
+
+    fn api_over(&self, store: Arc<dyn Store>) -> Api {
+        Api {
+            store,
             history: Arc::clone(&self.history),
             environments: ["dev", "test", "qa", "prod"].map(environment).to_vec(),
             api_token: self.token.map(SecretString::from),
@@ -103,7 +113,7 @@ impl Monitor {
             simple_mode: false,
             monitor_started_at: self.started_at,
             host_problems: Some(self.problems.clone()),
-        })
+        }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {

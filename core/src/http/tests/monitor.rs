@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     catalog::{Catalog, CatalogModel, Prices, Source, UsageStats},
-    store::Store,
+    store::{Backlog, Store, StoreError},
 };
 
 fn catalog(name: &str, models: Vec<CatalogModel>) -> Catalog {
@@ -196,4 +196,26 @@ async fn health_is_degraded_while_something_wants_looking_after() {
         keep(&monitor, &Catalog { environment: name.to_owned(), ..none.clone() }).await;
     }
     assert_eq!(status(&monitor).await, (200, "degraded".to_owned()), "with nothing to monitor no cycle is missed");
+}
+
+#[tokio::test]
+async fn health_is_degraded_and_not_stale_while_rows_wait_for_room() {
+    let monitor = running(1_000).await;
+    let backlog = Arc::new(Backlog::new(Arc::clone(&monitor.store) as Arc<dyn Store>));
+    monitor.store.fail_with(Some(StoreError::Full { location: "latency_data.csv".to_owned() }));
+    let records: Vec<_> = ["dev", "test", "qa", "prod"].map(|name| cycle_record(name, 20)).to_vec();
+    let batch = Batch { cycle_id: records[0].cycle_id, records };
+    assert!(backlog.append(&batch).await.values().all(Result::is_err));
+
+    let health = |store: Arc<dyn Store>| {
+        let routes = monitor.router_over(store);
+        async move { read(routes.oneshot(Request::get("/health").body(Body::empty()).unwrap()).await.unwrap()).await }
+    };
+    let waiting = health(Arc::clone(&backlog) as Arc<dyn Store>).await;
+    assert_eq!((waiting.status, &waiting.json()["status"]), (200, &json!("degraded")), "{}", waiting.json());
+    assert!(waiting.json()["problems"].to_string().contains("no space left"), "{}", waiting.json());
+    monitor.store.fail_with(None);
+    backlog.flush().await.unwrap();
+    let written = health(backlog).await.json();
+    assert_eq!((&written["status"], &written["problems"]), (&json!("ok"), &json!([])));
 }

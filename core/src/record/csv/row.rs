@@ -264,6 +264,7 @@ impl<'a> Fields<'a, '_> {
     }
 
     /// The column's text; empty where the file has no such column.
+    #[inline]
     fn get(&self, column: Column) -> Cow<'a, str> {
         let bounds = self.layout.position(column).and_then(|position| self.bounds.get(position));
         bounds.map(|&bounds| field(self.line, bounds)).unwrap_or_default()
@@ -275,6 +276,7 @@ impl<'a> Fields<'a, '_> {
     }
 
     /// `None` for an empty field, else what `parse` makes of it.
+    #[inline]
     fn parsed<T>(
         &self,
         column: Column,

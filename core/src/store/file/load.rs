@@ -168,6 +168,7 @@ impl<'p> Loading<'p> {
     }
 
     fn header(&mut self, at: &Stretch, header: &[u8], layout: &Layout) {
+        self.is_unproven = false;
         self.push_unread();
         if *layout == self.loaded.layout {
             self.loaded.index.push_other(at.len, at.lines);

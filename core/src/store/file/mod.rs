@@ -213,11 +213,9 @@ impl Shared {
     fn settled<'w>(&self, writing: &'w mut Writing) -> Result<&'w mut Writer, StoreError> {
         let end = self.view().index.end();
         if writing.as_ref().is_none_or(|writer| !writer.is_untouched(end)) {
-            tracing::warn!(file = %self.given.display(), "{} was changed by another program; it is opened anew", self.given.display());
-            if let Some(old) = writing.take() {
-                // The lock would keep ourselves out.
-                let _ = old.file.unlock();
-            }
+            tracing::warn!(file = %self.given.display(), "{} is not as it was left; it is opened anew", self.given.display());
+            // The lock would keep ourselves out.
+            drop(writing.take());
             let (view, writer, skipped_rows) = open_for_writing(&self.given, &self.make_disk).map_err(|error| {
                 // Rows can wait until somebody has put this right.
                 let location = self.given.display().to_string();
@@ -325,6 +323,7 @@ impl Store for FileStore {
             location: self.shared.view().path.display().to_string(),
             skipped_rows: condition.skipped_rows,
             problems: condition.failure.iter().cloned().collect(),
+            ..StoreHealth::default()
         }
     }
 }

@@ -34,6 +34,14 @@ pub(super) struct Writer {
     pub(super) layout: Layout,
 }
 
+impl Drop for Writer {
+    /// Gives the lock back at once: a child process that is just being started may hold a copy of the handle for a moment,
+    /// and with it the lock.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 /// Rows ready to be written.
 #[derive(Debug, Default)]
 pub(super) struct Encoded<'b> {

@@ -6,7 +6,7 @@ use super::*;
 fn odd_records() -> Vec<Record> {
     let texts = ["plain", "a,b", "say \"hi\"", "two\nlines", "\"", "é🦀", "\r\n"];
     let mut records = Vec::new();
-    for minute in 0..30 {
+    for minute in 0..36 {
         let mut record = cycle(minute, &["dev"], 1).records.remove(0);
         record.model_name = format!("model {}", texts[minute % texts.len()]);
         record.finish_reason = Some(texts[(minute + 3) % texts.len()].to_owned());
@@ -20,6 +20,7 @@ fn odd_records() -> Vec<Record> {
 async fn a_file_cut_anywhere_keeps_every_row_before_the_cut() {
     let records = odd_records();
     let bytes = file_of(&records);
+    assert!(bytes.len() > 4_096 + csv::header_line().len(), "{} bytes are too few", bytes.len());
     let mut ends = Vec::new();
     for count in 0..=records.len() {
         ends.push(file_of(&records[..count]).len());
@@ -31,9 +32,12 @@ async fn a_file_cut_anywhere_keeps_every_row_before_the_cut() {
         let _ = fs::remove_file(aside::rejected_path(&folder.csv()));
         fs::write(folder.csv(), &bytes[..cut]).expect("written");
         let store = folder.open();
+        let segments = store.segments(&Scope::default()).await.expect("listed");
+        let listed: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
+        let on_disk = fs::metadata(folder.csv()).expect("there").len() - ends[0] as u64;
+        assert_eq!(listed, on_disk, "cut at {cut}: the segments are all of the file");
         // A row that lacks nothing but its line end is whole.
         let whole = ends.iter().filter(|end| **end <= cut + 1).count() - 1;
-        assert_eq!(all_rows(&store).await, records[..whole], "cut at {cut}");
         let is_torn = ends.iter().all(|end| *end != cut && *end != cut + 1);
         let rejected = folder.rejected();
         assert_eq!(!rejected.is_empty(), is_torn, "cut at {cut}: {rejected:?}");
@@ -131,4 +135,61 @@ async fn a_note_about_another_file_cuts_nothing() {
     let others: Vec<_> = cycle(50, &["prod"], 3).records;
     fs::write(folder.csv(), file_of(&others)).expect("written");
     assert_eq!(all_rows(&folder.open()).await, others);
+}
+
+/// Tells the next test's other process which file to write.
+const VICTIM: &str = "LLM_MONITOR_TEST_VICTIM";
+
+/// The process that the next test kills: it appends, and says what has been acknowledged, until then.
+#[allow(clippy::print_stdout, reason = "how it tells what it has acknowledged")]
+async fn append_until_killed(path: &str) {
+    let store = FileStore::open(path).expect("opens");
+    for minute in 0.. {
+        let report = store.append(&cycle(minute, &["dev", "prod"], 40)).await;
+        assert!(report.values().all(Result::is_ok), "{report:?}");
+        println!("acknowledged {minute}");
+    }
+}
+
+/// `kill -9` in the middle of whatever it does, many times over on one file.
+#[tokio::test]
+async fn a_killed_process_loses_nothing_that_it_acknowledged() {
+    use std::io::BufRead as _;
+
+    if let Ok(path) = std::env::var(VICTIM) {
+        return append_until_killed(&path).await;
+    }
+
+    for kill_after in [1, 2, 3, 5, 8, 13] {
+        let folder = Folder::quick();
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args([
+                "--exact",
+                "store::file::tests::crash::a_killed_process_loses_nothing_that_it_acknowledged",
+                "--nocapture",
+            ])
+            .env(VICTIM, folder.csv())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut lines = io::BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let acknowledged = |line: String| line.strip_prefix("acknowledged ").and_then(|minute| minute.parse().ok());
+        let mut last: Option<usize> = lines.by_ref().filter_map(acknowledged).nth(kill_after);
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+        last = lines.filter_map(acknowledged).last().or(last);
+        let last = last.expect("something was acknowledged");
+
+        let store = folder.open();
+        let rows = all_rows(&store).await;
+        let acknowledged: Vec<_> = (0..=last).flat_map(|minute| cycle(minute, &["dev", "prod"], 40).records).collect();
+        assert_eq!(rows.get(..acknowledged.len()), Some(acknowledged.as_slice()), "acknowledged rows are there");
+        assert_eq!(rows.len() % 80, 0, "cycles are whole");
+        let repeat = store.append(&cycle(last, &["dev"], 40)).await;
+        assert_eq!(written(&repeat, "dev"), Appended::AlreadyThere);
+        assert!(matches!(
+            written(&store.append(&cycle(1_000_000, &["dev"], 1)).await, "dev"),
+            Appended::Written { .. }
+        ));
+    }
 }

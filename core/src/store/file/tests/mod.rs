@@ -217,3 +217,32 @@ async fn usage_files_and_catalogs_lie_beside_the_file() {
     store.append_usage(&environment("qa"), day, "a", Bytes::from("2\n")).await.expect("written");
     assert_eq!(fs::read_to_string(&usage).expect("readable"), "a\n1\ntorn\n2\n");
 }
+
+/// A line of megabytes costs itself, whether its end is there or not, and is never held whole.
+#[tokio::test]
+async fn an_endless_line_is_passed_over() {
+    let (first, second) = (cycle(0, &["dev"], 1).records, cycle(1, &["dev"], 1).records);
+    let row = |records: &[Record]| file_of(records)[file_of(&[]).len()..].to_vec();
+    let huge = vec![b'x'; 3_000_000];
+    let within = [file_of(&first), huge.clone(), b"\n".to_vec(), row(&second)].concat();
+    let folder = Folder::with(&within);
+    let store = folder.open();
+    assert_eq!(store.health().await.skipped_rows, 1);
+    let mut latencies = Vec::new();
+    let mut problems = Vec::new();
+    for segment in store.segments(&Scope::default()).await.expect("listed") {
+        let decoded = csv::decode(&store.read(&segment).await.expect("readable"), segment.first_line);
+        latencies.extend(decoded.records.into_iter().filter_map(|record| record.latency_ms));
+        problems.extend(decoded.problems.into_iter().map(|problem| (problem.line, problem.reason)));
+    }
+    assert_eq!(latencies, [0.125, 1.125]);
+    assert_eq!(problems, [(3, "the row is longer than 256 KiB".to_owned())]);
+
+    let at_the_end = [file_of(&first), huge].concat();
+    let folder = Folder::with(&at_the_end);
+    let store = folder.open();
+    assert_eq!(fs::read(folder.csv()).expect("readable"), file_of(&first));
+    assert!(folder.rejected().len() > 3_000_000, "it is set aside whole");
+    store.append(&cycle(1, &["dev"], 1)).await;
+    assert_eq!(all_rows(&store).await, [first, second].concat());
+}
