@@ -21,7 +21,7 @@ async function settled(page) {
 
 export const looks = {
   "the first paint takes less than 100 kB": async ({ browser, baseUrl }) => {
-    const page = await browser.open("about:blank").catch(() => null) ?? await browser.open(`${baseUrl}/health`);
+    const page = await browser.open(`${baseUrl}/assets/icon.svg`);
     const protocol = await page.context().newCDPSession(page);
     await protocol.send("Network.enable");
     const transferred = new Map();

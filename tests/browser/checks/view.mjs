@@ -96,7 +96,7 @@ export const view = {
     await page.locator(".model-row.is-open button").focus();
     const scroll = await page.evaluate(() => {
       document.querySelector(".model-row.is-open").dataset.seen = "yes";
-      window.scrollBy(0, 150);
+      window.scrollBy({ top: 150, behavior: "instant" });
       return window.scrollY;
     });
     await eventually(async () => (await newest.getAttribute("datetime")) !== before, "a newer probe is shown");

@@ -1,7 +1,7 @@
 // The trend's chart, drawn by uPlot. It is made anew only when its lines change; else it takes the new numbers.
 
 import * as format from "../format.js";
-import { strokeOf } from "../palette.js";
+import { resolved, strokeOf } from "../palette.js";
 import { state, update } from "../state.js";
 
 const HEIGHT_PX = 300;
@@ -40,11 +40,10 @@ function range({ from, to, times, step }) {
 }
 
 function options(node, drawn, style) {
-  const muted = style.getPropertyValue("--muted").trim();
-  const grid = { stroke: style.getPropertyValue("--grid").trim(), width: 1 };
+  const muted = resolved(node, "--muted");
+  const grid = { stroke: resolved(node, "--grid"), width: 1 };
   const font = `12px ${style.fontFamily}`;
   const axis = { stroke: muted, font, grid, ticks: { ...grid, size: 4 } };
-  const { metric } = drawn.chart;
   return {
     width: node.clientWidth || 600,
     height: HEIGHT_PX,
@@ -54,18 +53,14 @@ function options(node, drawn, style) {
     scales: { x: { time: true, range: () => range(drawn.chart) }, y: { range: (plot, low, high) => [0, high == null ? 1 : high * 1.08] } },
     axes: [
       { ...axis, space: 70, values: axisTimes },
-      { ...axis, size: 66, values: (plot, splits) => splits.map((value) => (value === 0 ? "0" : axisValue(metric, value))) },
+      { ...axis, size: 66, values: (plot, splits) => splits.map((value) => (value === 0 ? "0" : format.duration(value))) },
     ],
     series: [{}, ...drawn.chart.series.map(({ name, index }) => {
-      const { colour, dash } = strokeOf(index);
-      return { label: name, stroke: colour, dash, width: 1.75, spanGaps: false, points: { size: 4, show: isSparse } };
+      const { name: colour, dash } = strokeOf(index);
+      return { label: name, stroke: resolved(node, colour), dash, width: 1.75, spanGaps: false, points: { size: 4, show: isSparse } };
     })],
     hooks: { setCursor: [(plot) => readOut(node, drawn, plot)], setSelect: [zoom] },
   };
-}
-
-function axisValue(metric, value) {
-  return metric.id === "tpot_ms" ? format.duration(value) : format.duration(value);
 }
 
 /** Few values are shown as points: a line of one value has no length. */

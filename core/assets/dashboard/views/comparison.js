@@ -35,7 +35,7 @@ export function comparison(container, view) {
 function table(view) {
   const column = COLUMNS.find(({ id }) => id === state.sort) ?? COLUMNS[0];
   const rows = sorted(view.rows, column, state.order === "desc" ? -1 : 1);
-  return h("table", { class: "models cards", role: "table", key: "table" },
+  return h("table", { class: "models", role: "table", key: "table" },
     h("caption", { class: "unseen" }, `Models in ${view.env}, sorted by ${column.label}`),
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, COLUMNS.map((each) => columnHead(each, column)))),
     h("tbody", { role: "rowgroup" }, rows.map((row) => [

@@ -11,7 +11,7 @@ const SHOWN_PROBES = 20;
 
 export function detail(row, view) {
   const part = view.parts.detail;
-  const isOther = part.value && part.value.name !== row.name;
+  const isOther = part.value !== undefined && part.value?.name !== row.name;
   const wait = isOther ? h("p", { class: "loading", key: "loading" }, "Loading …") : standIn(part, { isEmpty: () => false, empty: "" });
   return [
     row.state.id !== "ok" && h("p", { key: "why", class: `why is-${row.state.id}` }, row.state.why),

@@ -44,7 +44,7 @@ export function startTips() {
     else hide();
   });
   addEventListener("focusout", hide);
-  addEventListener("scroll", hide, { passive: true, capture: true });
+  addEventListener("scroll", () => owner && place(), { passive: true, capture: true });
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
   });
