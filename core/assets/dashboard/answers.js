@@ -44,3 +44,9 @@ export function seriesOf(answer) {
     })),
   };
 }
+
+/** /api/compare of one model; `null` where one of the two has no record of it. */
+export function comparisonOf(other, answer) {
+  const [model] = answer.models;
+  return { other, verdict: model?.verdict ?? null, difference: model?.difference ?? null, median: model?.b.median ?? null, isEnough: model?.enough ?? false };
+}

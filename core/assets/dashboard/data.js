@@ -2,7 +2,7 @@
 // there stays until what is new has come.
 
 import { get } from "./api.js";
-import { groupOf, seriesOf } from "./answers.js";
+import { comparisonOf, groupOf, seriesOf } from "./answers.js";
 import { BEATS } from "./views/heartbeat.js";
 
 const MAX_ROWS = 1000;
@@ -67,6 +67,13 @@ export const parts = {
     if (!view.open) return null;
     const records = await get("api/latency", { ...range(view), environment: view.env, model: view.open, limit: DETAIL_ROWS }, options);
     return { name: view.open, records };
+  }),
+  /** The open model here against each of the other environments. */
+  compare: new Part(async (view, options) => {
+    if (!view.open) return null;
+    const others = view.names.filter((name) => name !== view.env);
+    const answers = await Promise.all(others.map((b) => get("api/compare", { ...scope(view), a: view.env, b, metric: view.metric, model: view.open }, options)));
+    return { name: view.open, env: view.env, metric: view.metric, sides: others.map((other, index) => comparisonOf(other, answers[index])) };
   }),
   oldest: new Part((view, options) => get("api/latency", { order: "asc", limit: 1 }, options)),
 };
