@@ -1,5 +1,12 @@
 // The API's answers in the shapes that the views use.
 
+// Whatever is looked up by a name of others is a Map: a model may be called `__proto__`.
+
+/** /health. */
+export function healthOf(answer) {
+  return { ...answer, environments: new Map(Object.entries(answer.environments)) };
+}
+
 /** One group of /api/summary. A rate limit is the account's own: it is counted apart and no failure of the model. */
 export function groupOf(group) {
   const last = group.last_record;

@@ -1,9 +1,9 @@
 // The page: what is asked for when, and who draws it.
 
-import { get, hasToken } from "./api.js";
+import { hasToken } from "./api.js";
 import { parts } from "./data.js";
 import { render } from "./dom.js";
-import { onChange, state, update } from "./state.js";
+import { onChange, state } from "./state.js";
 import { comparison } from "./views/comparison.js";
 import { costs } from "./views/costs.js";
 import { failures } from "./views/failures.js";
@@ -80,7 +80,14 @@ function drawNow() {
   }
   render(place("toolbar"), toolbar(view));
   render(place("notices"), notices(view));
-  for (const [id, section] of Object.entries(sections)) section(place(id), view);
+  for (const [id, section] of Object.entries(sections)) {
+    try {
+      section(place(id), view);
+    } catch (error) {
+      // One section's fault is in the console, and leaves the others working.
+      reportError(error);
+    }
+  }
   refreshTip();
 }
 
