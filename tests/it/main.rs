@@ -8,6 +8,7 @@ mod corpora;
 mod crash;
 mod cycle;
 mod demo;
+mod dependence;
 mod faults;
 mod quirks;
 mod serve;
