@@ -49,15 +49,16 @@ impl From<anyhow::Error> for StartError {
     }
 }
 
-/// The variables of the process and, below them, of `env_file` (which need not exist).
+/// The variables of the process and, below them, of `named`, or of `.env` where there is one.
 ///
 /// # Errors
-/// The file is there but cannot be read.
-pub(crate) fn variables(env_file: &Path) -> anyhow::Result<Vars> {
+/// The file cannot be read.
+pub(crate) fn variables(named: Option<&Path>) -> anyhow::Result<Vars> {
     let process = Vars::from_process();
+    let env_file = named.unwrap_or(Path::new(".env"));
     let text = match std::fs::read_to_string(env_file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(process),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(process),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", env_file.display())),
     };
     let (file, bad_lines) = dotenv::parse(&text, &process);
