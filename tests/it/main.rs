@@ -7,6 +7,7 @@ mod support;
 
 mod corpora;
 mod faults;
+mod lateness;
 mod quirks;
 mod streams;
 mod tls;
