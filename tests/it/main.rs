@@ -10,6 +10,7 @@ mod cycle;
 mod demo;
 mod dependence;
 mod faults;
+mod lateness;
 mod quirks;
 mod serve;
 mod settings;

@@ -4,6 +4,7 @@
 //! before anything looks at the bytes; durations are derived from them afterwards ([`timeline`]).
 
 pub mod answer;
+mod arrival;
 mod attempt;
 mod connect;
 pub mod decode;
