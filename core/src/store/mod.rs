@@ -3,11 +3,18 @@
 //! A store speaks of *segments*: a set of rows with an identity, *open* while it may grow, *closed* for ever after. What is
 //! above can cache parsed segments by identity and summarise closed ones once.
 
+#[cfg(any(test, feature = "contract-suite"))]
+pub mod contract;
+mod index;
+mod memory;
+
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
+
+pub use memory::MemoryStore;
 
 use crate::record::{CycleId, Environment, Record};
 

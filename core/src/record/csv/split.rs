@@ -1,0 +1,142 @@
+//! Bytes -> rows -> fields: where a row ends and where its fields lie.
+
+/// Longest row that is read, in bytes. Ours are below 1 kB; the limit keeps one broken quote, or one cell of 100 MB, from
+/// taking the rest of a file with it.
+pub(crate) const MAX_ROW_BYTES: usize = 256 * 1024;
+
+/// Where a field lies in its row: start and end, quotes included.
+pub(crate) type Bounds = (u32, u32);
+
+/// What stands at the start of some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// Nothing.
+    End,
+    /// The beginning of a row whose end is not there yet.
+    NeedMore,
+    /// An empty line.
+    Blank {
+        /// Its bytes, line end included.
+        used: usize,
+    },
+    /// A row; its fields' bounds have been noted.
+    Row {
+        /// Its bytes without the line end.
+        len: usize,
+        /// Its bytes with the line end.
+        used: usize,
+        /// How many lines it covers: a quoted field may hold line ends.
+        lines: u64,
+        /// Bytes of its first line, line end included: what to give up when the row turns out to be none.
+        first_line: usize,
+    },
+    /// A line that is no row. The next line is looked at afresh.
+    Malformed {
+        /// Its bytes, line end included.
+        used: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A line over [`MAX_ROW_BYTES`] whose end is not there yet.
+    Endless,
+}
+
+pub(super) const TOO_LONG: &str = "the row is longer than 256 KiB";
+const UNCLOSED: &str = "a quote is opened and never closed";
+const AFTER_QUOTE: &str = "a closing quote is followed by something other than a comma or the line's end";
+
+/// Finds the row at the start of `bytes` and the bounds of its fields. `is_last`: nothing follows `bytes`.
+pub(crate) fn split(bytes: &[u8], is_last: bool, bounds: &mut Vec<Bounds>) -> Split {
+    bounds.clear();
+    let (line, used) = match memchr::memchr(b'\n', bytes) {
+        Some(at) => (bytes.get(..at).unwrap_or_default(), at + 1),
+        None if bytes.is_empty() && is_last => return Split::End,
+        None if is_last => (bytes, bytes.len()),
+        None if bytes.len() > MAX_ROW_BYTES => return Split::Endless,
+        None => return Split::NeedMore,
+    };
+    if line.len() > MAX_ROW_BYTES {
+        return Split::Malformed { used, reason: TOO_LONG };
+    }
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.trim_ascii().is_empty() {
+        return Split::Blank { used };
+    }
+    let mut start = 0;
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            b',' => {
+                bounds.push((start, at as u32));
+                start = at as u32 + 1;
+            }
+            b'"' => return split_quoted(bytes, used, is_last, bounds),
+            _ => {}
+        }
+    }
+    bounds.push((start, line.len() as u32));
+    Split::Row { len: line.len(), used, lines: 1, first_line: used }
+}
+
+/// As [`split`], for a row with a quote in its first line, which ends at `first_line`.
+fn split_quoted(bytes: &[u8], first_line: usize, is_last: bool, bounds: &mut Vec<Bounds>) -> Split {
+    bounds.clear();
+    let window = bytes.get(..MAX_ROW_BYTES).unwrap_or(bytes);
+    let is_cut = window.len() < bytes.len();
+    let short_of_bytes = |reason| {
+        if is_last || is_cut { Split::Malformed { used: first_line, reason } } else { Split::NeedMore }
+    };
+    let mut at = 0;
+    let mut lines = 1;
+    loop {
+        let start = at;
+        if window.get(at) == Some(&b'"') {
+            let Some(end) = closing_quote(window, at + 1) else { return short_of_bytes(UNCLOSED) };
+            if end + 1 == window.len() && !(is_last && !is_cut) {
+                // The next byte decides whether this quote closes the field.
+                return short_of_bytes(UNCLOSED);
+            }
+            lines += window.get(start..end).map_or(0, |field| memchr::memchr_iter(b'\n', field).count() as u64);
+            at = end + 1;
+        } else {
+            let rest = window.get(at..).unwrap_or_default();
+            at += memchr::memchr2(b',', b'\n', rest).unwrap_or(rest.len());
+        }
+        // A field that is not quoted may end in the carriage return of the line's end.
+        let field_end = match window.get(at) {
+            Some(b'\n') | None if at > start && window.get(at - 1) == Some(&b'\r') => at - 1,
+            _ => at,
+        };
+        match window.get(at..).unwrap_or_default() {
+            [b',', ..] => {
+                bounds.push((start as u32, at as u32));
+                at += 1;
+            }
+            [b'\n', ..] => {
+                bounds.push((start as u32, field_end as u32));
+                return Split::Row { len: field_end, used: at + 1, lines, first_line };
+            }
+            [b'\r', b'\n', ..] => {
+                bounds.push((start as u32, at as u32));
+                return Split::Row { len: at, used: at + 2, lines, first_line };
+            }
+            [] | [b'\r'] if is_last && !is_cut => {
+                bounds.push((start as u32, field_end as u32));
+                return Split::Row { len: field_end, used: window.len(), lines, first_line };
+            }
+            [] | [b'\r'] => return short_of_bytes(TOO_LONG),
+            _ => return Split::Malformed { used: first_line, reason: AFTER_QUOTE },
+        }
+    }
+}
+
+/// Where the quote stands that closes the field whose text begins at `from`; doubled quotes are text.
+fn closing_quote(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += memchr::memchr(b'"', bytes.get(at..)?)?;
+        if bytes.get(at + 1) != Some(&b'"') {
+            return Some(at);
+        }
+        at += 2;
+    }
+}

@@ -1,0 +1,257 @@
+//! Where the rows of one growing CSV lie: byte ranges of about [`SEGMENT_BYTES`], cut at row boundaries.
+//!
+//! A full range is closed and never changes; the last one is open. The index holds no rows.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Scope, Segment, StoreError};
+use crate::record::{CycleId, Environment};
+
+/// A range is full once it has this many bytes.
+pub(super) const SEGMENT_BYTES: u64 = 1024 * 1024;
+
+/// Rows of a cycle lie this close to its scheduled time, also where a clock was set.
+const CYCLE_SPREAD: TimeDelta = TimeDelta::days(1);
+
+/// What the index notes of a row.
+#[derive(Debug)]
+pub(super) struct RowNote<'a> {
+    pub(super) timestamp: DateTime<Utc>,
+    pub(super) environment: &'a Environment,
+    pub(super) cycle_id: Option<CycleId>,
+}
+
+/// Which environments' rows are in a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Mix {
+    Empty,
+    Only(Environment),
+    Several,
+}
+
+/// One range.
+#[derive(Debug, Clone)]
+struct Part {
+    start: u64,
+    len: u64,
+    first_line: u64,
+    earliest: Option<DateTime<Utc>>,
+    latest: Option<DateTime<Utc>>,
+    mix: Mix,
+    /// The header that its rows were written under, with its line end.
+    header: Bytes,
+}
+
+/// The ranges of one CSV, and which cycles are in it.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    /// The file's name: a segment's is `name@start`.
+    name: String,
+    /// Tells this file from another one of the same name.
+    tag: String,
+    segment_bytes: u64,
+    parts: Vec<Part>,
+    end: u64,
+    next_line: u64,
+    header: Bytes,
+    cycles: SeenCycles,
+}
+
+/// A range to read: the header, then `len` bytes from `start`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) header: Bytes,
+    pub(super) start: u64,
+    pub(super) len: u64,
+}
+
+impl Index {
+    /// The index of a CSV whose rows begin at `start` (below a header of `header_lines` lines, 0 or 1).
+    pub(super) fn new(name: &str, tag: &str, start: u64, header_lines: u64, header: Bytes) -> Self {
+        Self {
+            name: name.to_owned(),
+            tag: tag.to_owned(),
+            segment_bytes: SEGMENT_BYTES,
+            parts: Vec::new(),
+            end: start,
+            next_line: 1 + header_lines,
+            header,
+            cycles: SeenCycles::default(),
+        }
+    }
+
+    /// With ranges of another size.
+    pub(super) fn with_segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes;
+        self
+    }
+
+    /// Where the next row goes.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The line on which the next row stands.
+    pub(super) fn next_line(&self) -> u64 {
+        self.next_line
+    }
+
+    /// Notes a row of `len` bytes over `lines` lines at the end.
+    pub(super) fn push_row(&mut self, len: u64, lines: u64, row: &RowNote<'_>) {
+        let part = self.push(len, lines);
+        part.earliest = Some(part.earliest.map_or(row.timestamp, |earliest| earliest.min(row.timestamp)));
+        part.latest = Some(part.latest.map_or(row.timestamp, |latest| latest.max(row.timestamp)));
+        match &part.mix {
+            Mix::Empty => part.mix = Mix::Only(row.environment.clone()),
+            Mix::Only(only) if only != row.environment => part.mix = Mix::Several,
+            Mix::Only(_) | Mix::Several => {}
+        }
+        if let Some(cycle_id) = row.cycle_id {
+            self.cycles.insert(cycle_id, row.environment);
+        }
+    }
+
+    /// Notes bytes at the end that are no row: an empty or unreadable line.
+    pub(super) fn push_other(&mut self, len: u64, lines: u64) {
+        self.push(len, lines);
+    }
+
+    /// Notes a header of `len` bytes in the middle: rows from here on are read by it.
+    pub(super) fn push_header(&mut self, len: u64, header: Bytes) {
+        self.push(len, 1);
+        self.header = header;
+        let part = self.new_part();
+        self.parts.push(part);
+    }
+
+    fn push(&mut self, len: u64, lines: u64) -> &mut Part {
+        if self.parts.last().is_none_or(|part| part.len >= self.segment_bytes) {
+            let part = self.new_part();
+            self.parts.push(part);
+        }
+        self.end += len;
+        self.next_line += lines;
+        let last = self.parts.len() - 1;
+        let part = &mut self.parts[last];
+        part.len += len;
+        part
+    }
+
+    fn new_part(&self) -> Part {
+        Part {
+            start: self.end,
+            len: 0,
+            first_line: self.next_line,
+            earliest: None,
+            latest: None,
+            mix: Mix::Empty,
+            header: self.header.clone(),
+        }
+    }
+
+    /// The ranges that may hold rows of `scope`, oldest first.
+    pub(super) fn segments(&self, scope: &Scope) -> Vec<Segment> {
+        let last = self.parts.len().saturating_sub(1);
+        let within = |part: &&(usize, &Part)| part.1.is_within(scope);
+        let numbered: Vec<_> = self.parts.iter().enumerate().collect();
+        let mut segments: Vec<_> =
+            numbered.iter().filter(within).map(|(index, part)| self.segment(part, *index == last)).collect();
+        segments.sort_by_key(|segment| segment.earliest);
+        segments
+    }
+
+    fn segment(&self, part: &Part, is_open: bool) -> Segment {
+        Segment {
+            name: Arc::from(format!("{}@{}", self.name, part.start)),
+            identity: Arc::from(self.identity(part.len)),
+            earliest: part.earliest,
+            latest: part.latest.filter(|_| !is_open),
+            environment: match &part.mix {
+                Mix::Only(environment) => Some(environment.clone()),
+                Mix::Empty | Mix::Several => None,
+            },
+            is_open,
+            size_bytes: part.len,
+            first_line: part.first_line,
+        }
+    }
+
+    fn identity(&self, len: u64) -> String {
+        format!("{}-{len}", self.tag)
+    }
+
+    /// Where the rows of `segment`, as it was when it was listed, are.
+    pub(super) fn range(&self, segment: &Segment) -> Result<Range, StoreError> {
+        let changed = || StoreError::Changed { name: segment.name.to_string() };
+        let (name, start) = segment.name.rsplit_once('@').ok_or_else(changed)?;
+        let start: u64 = start.parse().map_err(|_| changed())?;
+        let part = self.parts.binary_search_by_key(&start, |part| part.start).ok();
+        let part = part.and_then(|at| self.parts.get(at)).filter(|part| part.len >= segment.size_bytes);
+        let part = part.filter(|_| name == self.name && *segment.identity == *self.identity(segment.size_bytes));
+        let part = part.ok_or_else(changed)?;
+        Ok(Range { header: part.header.clone(), start, len: segment.size_bytes })
+    }
+
+    /// Whether a row of this cycle and environment is there; `None` where only the rows can tell.
+    pub(super) fn has_cycle(&self, cycle_id: CycleId, environment: &Environment) -> Option<bool> {
+        self.cycles.contains(cycle_id, environment)
+    }
+
+    /// The ranges that can hold rows of a cycle.
+    pub(super) fn ranges_near(&self, cycle_id: CycleId) -> Vec<Range> {
+        let from = cycle_id.scheduled() - CYCLE_SPREAD;
+        let to = cycle_id.scheduled() + CYCLE_SPREAD;
+        let scope = Scope { environments: None, from: Some(from), to: Some(to) };
+        let near = self.parts.iter().filter(|part| part.is_within(&scope));
+        near.map(|part| Range { header: part.header.clone(), start: part.start, len: part.len }).collect()
+    }
+}
+
+impl Part {
+    fn is_within(&self, scope: &Scope) -> bool {
+        let Some((earliest, latest)) = self.earliest.zip(self.latest) else { return false };
+        scope.from.is_none_or(|from| latest >= from)
+            && scope.to.is_none_or(|to| earliest < to)
+            && match (&scope.environments, &self.mix) {
+                (Some(asked), Mix::Only(only)) => asked.contains(only),
+                _ => true,
+            }
+    }
+}
+
+/// The newest cycles that are there; what is older than all of them must be looked up in the rows.
+#[derive(Debug, Clone, Default)]
+struct SeenCycles {
+    newest: BTreeSet<(CycleId, Environment)>,
+    /// Cycles up to this one have been forgotten.
+    forgotten: Option<CycleId>,
+}
+
+impl SeenCycles {
+    /// More than a day of four environments, every minute.
+    const MAX: usize = 8_192;
+
+    fn insert(&mut self, cycle_id: CycleId, environment: &Environment) {
+        if self.forgotten.is_some_and(|forgotten| cycle_id <= forgotten) {
+            return;
+        }
+        // Rows of one cycle stand together: the newest is nearly always the one.
+        let is_last = self.newest.last().is_some_and(|(id, last)| *id == cycle_id && last == environment);
+        if is_last || !self.newest.insert((cycle_id, environment.clone())) {
+            return;
+        }
+        while self.newest.len() > Self::MAX {
+            self.forgotten = self.newest.pop_first().map(|(oldest, _)| oldest);
+        }
+    }
+
+    fn contains(&self, cycle_id: CycleId, environment: &Environment) -> Option<bool> {
+        if self.forgotten.is_some_and(|forgotten| cycle_id <= forgotten) {
+            return None;
+        }
+        Some(self.newest.contains(&(cycle_id, environment.clone())))
+    }
+}
