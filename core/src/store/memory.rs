@@ -151,7 +151,7 @@ impl Store for MemoryStore {
 
     async fn health(&self) -> StoreHealth {
         let problems = self.state().failure.iter().map(ToString::to_string).collect();
-        StoreHealth { kind: "memory", location: "memory".to_owned(), skipped_rows: 0, problems }
+        StoreHealth { kind: "memory", location: "memory".to_owned(), skipped_rows: 0, problems, notes: Vec::new() }
     }
 }
 

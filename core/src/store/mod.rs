@@ -7,6 +7,7 @@
 pub mod contract;
 mod index;
 mod memory;
+mod s3;
 
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 
 pub use memory::MemoryStore;
+pub use s3::{Access, AccessKeys, AppendMode, Encryption, S3Options, S3Store};
 
 use crate::record::{CycleId, Environment, Record};
 
@@ -85,6 +87,8 @@ pub struct StoreHealth {
     pub skipped_rows: u64,
     /// What is wrong now, in words for a person; empty when all is well.
     pub problems: Vec<String>,
+    /// What a person should know although nothing is wrong: what the store found out about its place.
+    pub notes: Vec<String>,
 }
 
 /// Why a store could not do what was asked. Each says where (path, key) and what to do where that is known.
