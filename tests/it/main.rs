@@ -1,1 +1,6 @@
-fn main() {}
+//! Tests of the whole program, over loopback. One binary, so that it links once.
+// Here a failed expectation is a failed test.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod s3_contract;
+mod support;
