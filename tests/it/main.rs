@@ -3,4 +3,6 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod s3_contract;
+mod s3_faults;
+mod s3_objects;
 mod support;
