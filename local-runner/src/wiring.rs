@@ -7,7 +7,7 @@ use llm_monitor_core::{
     cycle::Monitor,
     probe::Prober,
     settings::{BadLine, Host, Settings, SettingsError, StoreSettings, Vars, dotenv},
-    store::{Backlog, FileStore, Store, StoreError},
+    store::{Backlog, FileStore, S3Store, Store, StoreError},
     tls,
     usage::UsageClient,
 };
@@ -67,9 +67,7 @@ pub(crate) async fn open_store(settings: &Settings) -> Result<Arc<Backlog>, Star
             let store = FileStore::open(path).await.map_err(StartError::Store)?;
             Ok(Arc::new(Backlog::new(Arc::new(store))))
         }
-        StoreSettings::S3 { .. } => Err(StartError::Other(anyhow::anyhow!(
-            "STORE=\"s3\": this version stores to a local file only; expected file"
-        ))),
+        StoreSettings::S3(options) => Ok(Arc::new(Backlog::new(Arc::new(S3Store::new((**options).clone()))))),
     }
 }
 

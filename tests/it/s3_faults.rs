@@ -1,14 +1,10 @@
 //! What becomes of an append when the server, or the way to it, fails.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::Method;
 use llm_monitor_core::store::{
-    AppendMode, AppendReport, Appended, S3Options, Store, StoreError,
+    AppendMode, AppendReport, Appended, S3Options, StoreError,
     contract::{self, Load, all_rows, cycle, environment},
 };
 
@@ -135,7 +131,7 @@ async fn an_outage_ends_the_append_in_time_and_leaves_nothing_behind() {
 async fn one_environments_failure_does_not_touch_the_others() {
     let server = InProcess::start().await;
     let layer = Faults::before(server.address, |seen, _| {
-        if seen.target.contains("environment=qa") { Fault::Answer(403, "AccessDenied") } else { Fault::None }
+        if seen.target.contains("qa/date") { Fault::Answer(403, "AccessDenied") } else { Fault::None }
     })
     .await;
     let store = store(swapping(layer.address));

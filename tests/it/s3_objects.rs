@@ -41,7 +41,10 @@ async fn conditions_are_proven_once_and_the_scratch_object_is_removed() {
         (Method::DELETE, None, false),
     ];
     assert_eq!(scratch(&layer.seen()), expected);
-    assert_eq!(server.keys(), [format!("{HOUR}/monitor-suite.csv"), HOUR.replace("dev", "prod") + "/monitor-suite.csv"]);
+    assert_eq!(
+        server.keys(),
+        [format!("{HOUR}/monitor-suite.csv"), HOUR.replace("dev", "prod") + "/monitor-suite.csv"]
+    );
     let notes = store.health().await.notes.join("; ");
     assert!(notes.contains("honours conditional writes") && notes.contains(&layer.address.to_string()), "{notes}");
 }

@@ -74,7 +74,9 @@ impl Faults {
                     let layer = layer.clone();
                     async move { layer.answer(request).await }
                 });
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         Self { address, seen, accepting }

@@ -58,7 +58,9 @@ impl InProcess {
             while let Ok((stream, _)) = listener.accept().await {
                 let service = service.clone();
                 // A connection that breaks off is the client's affair.
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         Self { address, root, accepting }

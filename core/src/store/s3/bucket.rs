@@ -7,8 +7,7 @@ use std::sync::{
 
 use aws_sdk_s3::{
     config::{
-        ConfigBag, Intercept, RuntimeComponents, http::HttpResponse,
-        interceptors::BeforeTransmitInterceptorContextRef,
+        ConfigBag, Intercept, RuntimeComponents, http::HttpResponse, interceptors::BeforeTransmitInterceptorContextRef,
     },
     error::{BoxError, SdkError},
     operation::put_object::PutObjectError,
@@ -21,14 +20,14 @@ use tokio::sync::OnceCell;
 use super::{
     client::Connection,
     failure::{Failed, Failure, Server, meaning},
-    options::{Access, Encryption},
+    options::{Encryption, S3Access},
 };
 
 /// One bucket; the client is made by the first request.
 #[derive(Debug)]
 pub(super) struct Bucket {
     name: String,
-    access: Access,
+    access: S3Access,
     encryption: Option<Encryption>,
     connection: OnceCell<Connection>,
 }
@@ -103,7 +102,7 @@ pub(super) struct Listing<'a> {
 }
 
 impl Bucket {
-    pub(super) fn new(name: String, access: Access, encryption: Option<Encryption>) -> Self {
+    pub(super) fn new(name: String, access: S3Access, encryption: Option<Encryption>) -> Self {
         Self { name, access, encryption, connection: OnceCell::new() }
     }
 

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{
     failure::{Failure, Server},
-    options::Access,
+    options::S3Access,
 };
 use crate::redact;
 
@@ -40,7 +40,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Reads the SDK's sources. Sends nothing but what finding the region may take.
-    pub(super) async fn new(access: &Access) -> Result<Self, Failure> {
+    pub(super) async fn new(access: &S3Access) -> Result<Self, Failure> {
         let config = load(access).await;
         let endpoint = endpoint(&config);
         let region = match (config.region(), &endpoint) {
@@ -65,7 +65,7 @@ impl Connection {
     }
 }
 
-async fn load(access: &Access) -> SdkConfig {
+async fn load(access: &S3Access) -> SdkConfig {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     // Not the SDK's adaptive mode: after one SlowDown it lets a client that sends as seldom as this one send nothing for
     // minutes, since a retry then costs five times what its bucket can hold.

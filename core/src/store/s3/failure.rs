@@ -94,9 +94,8 @@ fn unreachable(error: &(dyn Error + 'static), is_timeout: bool, server: &Server)
     if is_timeout {
         return no_answer(server);
     }
-    cause_of_credentials(error).unwrap_or_else(|| {
-        Failure::Passing(format!("{} cannot be reached: {}", server.address, root_cause(error)))
-    })
+    cause_of_credentials(error)
+        .unwrap_or_else(|| Failure::Passing(format!("{} cannot be reached: {}", server.address, root_cause(error))))
 }
 
 /// Credentials are looked up when a request is sent, so their failures come as failures to send.

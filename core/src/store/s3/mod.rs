@@ -31,7 +31,7 @@ use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
-pub use self::options::{Access, AccessKeys, AppendMode, Encryption, S3Options};
+pub use self::options::{AppendMode, Encryption, S3Access, S3Keys, S3Options};
 use self::{
     bucket::{Bucket, Condition},
     failure::{Failed, Failure},
@@ -178,12 +178,7 @@ impl S3Store {
     }
 
     /// Writes an object of its own.
-    async fn append_alone(
-        &self,
-        share: &Share<'_>,
-        knows_new: bool,
-        deadline: Deadline,
-    ) -> Result<Added, StoreError> {
+    async fn append_alone(&self, share: &Share<'_>, knows_new: bool, deadline: Deadline) -> Result<Added, StoreError> {
         let key = match share.cycle_id {
             Some(cycle_id) => self.keys.cycle(&share.hour, cycle_id),
             None => self.keys.other(&share.hour, (self.clock)(), fastrand::u64(..)),
@@ -347,7 +342,8 @@ impl Store for S3Store {
     }
 
     async fn health(&self) -> StoreHealth {
-        let mut notes: Vec<_> = self.bucket.address().map(|address| format!("the server is {address}")).into_iter().collect();
+        let mut notes: Vec<_> =
+            self.bucket.address().map(|address| format!("the server is {address}")).into_iter().collect();
         notes.extend(self.appending.get().map(|appending| describe(*appending, self.append).to_owned()));
         StoreHealth {
             kind: "s3",
