@@ -23,6 +23,8 @@ use super::{
     options::{Encryption, S3Access},
 };
 
+// The SDK's futures are large: each is boxed, so that those around them stay small.
+
 /// One bucket; the client is made by the first request.
 #[derive(Debug)]
 pub(super) struct Bucket {
@@ -117,13 +119,13 @@ impl Bucket {
     }
 
     async fn connection(&self) -> Result<&Connection, Failure> {
-        self.connection.get_or_try_init(|| Connection::new(&self.access)).await
+        self.connection.get_or_try_init(|| Box::pin(Connection::new(&self.access))).await
     }
 
     /// `None` where there is no such object.
     pub(super) async fn get(&self, key: &str) -> Result<Option<Object>, Failure> {
         let Connection { client, server } = self.connection().await?;
-        let answer = match client.get_object().bucket(&self.name).key(key).send().await {
+        let answer = match Box::pin(client.get_object().bucket(&self.name).key(key).send()).await {
             Ok(answer) => answer,
             Err(error) => {
                 return match meaning(&error, server) {
@@ -141,7 +143,8 @@ impl Bucket {
 
     pub(super) async fn has(&self, key: &str) -> Result<bool, Failure> {
         let Connection { client, server } = self.connection().await?;
-        match client.head_object().bucket(&self.name).key(key).send().await.map_err(|error| meaning(&error, server)) {
+        let answer = Box::pin(client.head_object().bucket(&self.name).key(key).send()).await;
+        match answer.map_err(|error| meaning(&error, server)) {
             Ok(_) => Ok(true),
             Err(Failure::Missing) => Ok(false),
             Err(failure) => Err(failure),
@@ -176,7 +179,7 @@ impl Bucket {
             .set_ssekms_key_id(key_id)
             .customize()
             .interceptor(tries.clone());
-        match request.send().await {
+        match Box::pin(request.send()).await {
             Ok(answer) => Ok(answer.e_tag),
             Err(error) => Err(failed_put(&error, server, tries.count())),
         }
@@ -184,7 +187,7 @@ impl Bucket {
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), Failure> {
         let Connection { client, server } = self.connection().await?;
-        let answer = client.delete_object().bucket(&self.name).key(key).send().await;
+        let answer = Box::pin(client.delete_object().bucket(&self.name).key(key).send()).await;
         answer.map(drop).map_err(|error| meaning(&error, server))
     }
 
@@ -198,7 +201,7 @@ impl Bucket {
             .set_delimiter(listing.delimiter.map(str::to_owned))
             .set_start_after(listing.start_after.filter(|_| is_first).map(str::to_owned))
             .set_continuation_token(listing.next);
-        let answer = request.send().await.map_err(|error| match meaning(&error, server) {
+        let answer = Box::pin(request.send()).await.map_err(|error| match meaning(&error, server) {
             // A listing of nothing is no failure, so it is the bucket that is missing.
             Failure::Missing => Failure::Lasting("there is no such bucket; check RECORDS_BUCKET".to_owned()),
             failure => failure,
@@ -219,7 +222,10 @@ fn version(etag: Option<String>, size_bytes: u64, modified: Option<DateTime>) ->
 }
 
 fn content_type(key: &str) -> &'static str {
-    if key.ends_with(".json") { "application/json" } else { "text/csv; charset=utf-8" }
+    match key.rsplit_once('.') {
+        Some((_, "json")) => "application/json",
+        _ => "text/csv; charset=utf-8",
+    }
 }
 
 fn failed_put(error: &SdkError<PutObjectError, HttpResponse>, server: &Server, tries: u32) -> Failed {

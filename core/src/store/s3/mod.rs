@@ -132,9 +132,10 @@ impl S3Store {
             }
         };
         let (location, finding) = (&self.location, describe(appending, self.append));
-        match (appending, self.append) {
-            (Appending::Objects { .. }, AppendMode::Auto) => warn!(location, finding, "{location}: {finding}"),
-            _ => info!(location, finding, "{location}: {finding}"),
+        if self.append == AppendMode::Auto && matches!(appending, Appending::Objects { .. }) {
+            warn!(location, finding, "{location}: {finding}");
+        } else {
+            info!(location, finding, "{location}: {finding}");
         }
         Ok(appending)
     }
