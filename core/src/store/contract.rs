@@ -3,6 +3,7 @@
 //! A store's tests implement [`Backend`] and call [`every_guarantee`], or single guarantees by name. Each panics with what a
 //! user would have lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test suite: panicking is how it reports")]
+#![allow(clippy::cast_possible_wrap, reason = "its numbers are small")]
 #![allow(clippy::missing_panics_doc, reason = "each panics when its guarantee does not hold")]
 
 use std::{
@@ -258,7 +259,7 @@ pub async fn odd_characters_are_kept(backend: &dyn Backend) {
     for text in ["a,b", "\"", "\"\"x", "line\nbreak", "\r\n", "\r", " spaced ", "日本語 🦀", "=1+1", "\u{0}", "#", "\\"]
     {
         let mut record = pattern.clone();
-        record.model_name = text.to_owned();
+        text.clone_into(&mut record.model_name);
         record.finish_reason = Some(text.to_owned());
         record.outcome = Outcome::Error(Failure { kind: Some(ErrorKind::Dns), message: Some(text.to_owned()) });
         batch.records.push(record);

@@ -94,11 +94,6 @@ impl Index {
         self.end
     }
 
-    /// The line on which the next row stands.
-    pub(super) fn next_line(&self) -> u64 {
-        self.next_line
-    }
-
     /// Notes a row of `len` bytes over `lines` lines at the end.
     pub(super) fn push_row(&mut self, len: u64, lines: u64, row: &RowNote<'_>) {
         let part = self.push(len, lines);
@@ -117,6 +112,14 @@ impl Index {
     /// Notes bytes at the end that are no row: an empty or unreadable line.
     pub(super) fn push_other(&mut self, len: u64, lines: u64) {
         self.push(len, lines);
+    }
+
+    /// Notes that the last row is longer by `len` bytes: it has got its line end.
+    pub(super) fn extend_last(&mut self, len: u64) {
+        if let Some(part) = self.parts.last_mut() {
+            part.len += len;
+            self.end += len;
+        }
     }
 
     /// Notes a header of `len` bytes in the middle: rows from here on are read by it.

@@ -31,7 +31,8 @@ struct State {
     cycles: BTreeSet<(CycleId, Environment)>,
     usage: BTreeMap<(Environment, NaiveDate), Vec<u8>>,
     catalogs: BTreeMap<Environment, Bytes>,
-    failure: Option<StoreError>,
+    /// What writing fails with, and how many more times.
+    failure: Option<(StoreError, u64)>,
 }
 
 impl Default for MemoryStore {
@@ -59,7 +60,12 @@ impl MemoryStore {
 
     /// From now on every append and save fails with `failure` and writes nothing; `None`: they work again.
     pub fn fail_with(&self, failure: Option<StoreError>) {
-        self.state().failure = failure;
+        self.state().failure = failure.map(|failure| (failure, u64::MAX));
+    }
+
+    /// The next `times` writes (an append counts once for each environment) fail with `failure`; later ones work.
+    pub fn fail_next(&self, times: u64, failure: StoreError) {
+        self.state().failure = (times > 0).then_some((failure, times));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -69,8 +75,10 @@ impl MemoryStore {
 }
 
 impl State {
-    fn writable(&self) -> Result<(), StoreError> {
-        self.failure.clone().map_or(Ok(()), Err)
+    fn writable(&mut self) -> Result<(), StoreError> {
+        let Some((failure, times)) = self.failure.take() else { return Ok(()) };
+        self.failure = (times > 1).then(|| (failure.clone(), times - 1));
+        Err(failure)
     }
 
     fn append(&mut self, batch: &Batch, environment: &Environment) -> Result<Appended, StoreError> {
@@ -150,7 +158,7 @@ impl Store for MemoryStore {
     }
 
     async fn health(&self) -> StoreHealth {
-        let problems = self.state().failure.iter().map(ToString::to_string).collect();
+        let problems = self.state().failure.iter().map(|(failure, _)| failure.to_string()).collect();
         StoreHealth { kind: "memory", location: "memory".to_owned(), skipped_rows: 0, problems, notes: Vec::new() }
     }
 }

@@ -3,8 +3,10 @@
 //! A store speaks of *segments*: a set of rows with an identity, *open* while it may grow, *closed* for ever after. What is
 //! above can cache parsed segments by identity and summarise closed ones once.
 
+mod backlog;
 #[cfg(any(test, feature = "contract-suite"))]
 pub mod contract;
+mod file;
 mod index;
 mod memory;
 mod s3;
@@ -15,6 +17,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 
+pub use backlog::{Backlog, Unwritten};
+pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use s3::{AppendMode, Encryption, S3Access, S3Keys, S3Options, S3Store};
 

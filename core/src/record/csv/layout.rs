@@ -186,6 +186,7 @@ impl Layout {
     }
 
     /// Where `column` stands.
+    #[inline]
     pub(crate) fn position(&self, column: Column) -> Option<usize> {
         self.positions
             .get(column as usize)
@@ -224,6 +225,7 @@ fn is_time(text: &str) -> bool {
 }
 
 /// The text of the field at `bounds`, its quotes taken off.
+#[inline]
 pub(super) fn field(line: &str, (start, end): Bounds) -> Cow<'_, str> {
     let raw = line.get(start as usize..end as usize).unwrap_or_default();
     let Some(inner) = raw.strip_prefix('"') else { return Cow::Borrowed(raw) };

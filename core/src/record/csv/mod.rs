@@ -17,7 +17,7 @@ pub(crate) use encode::encode_row;
 pub(crate) use layout::Layout;
 pub use row::Row;
 pub(crate) use row::{Cell, RowReader};
-pub(crate) use split::{MAX_ROW_BYTES, Split};
+pub(crate) use split::{MAX_ROW_BYTES, Split, UNCLOSED_QUOTE};
 
 use super::Record;
 

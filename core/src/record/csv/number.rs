@@ -50,6 +50,9 @@ pub(super) fn parse_ms(text: &str) -> Option<f64> {
 /// A whole number, also as others write it: `128.0`.
 pub(super) fn parse_u64(text: &str) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
+    if let Some((value, 0)) = plain_digits(text.as_bytes(), 18) {
+        return Some(value);
+    }
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok();
@@ -60,7 +63,8 @@ pub(super) fn parse_u64(text: &str) -> Option<u64> {
 /// An amount of money, exact from its text in any notation, without trailing zeros.
 pub(super) fn parse_decimal(text: &str) -> Option<Decimal> {
     if let Some((value, decimals)) = plain_digits(text.as_bytes(), 18) {
-        return Some(Decimal::new(value as i64, decimals).normalize());
+        let amount = Decimal::new(value.cast_signed(), decimals);
+        return Some(if text.ends_with('0') { amount.normalize() } else { amount });
     }
     let text = text.trim();
     let is_scientific = text.contains(['e', 'E']);
@@ -75,7 +79,7 @@ fn digits(text: &[u8]) -> Option<u32> {
 
 /// A date's and a time's seconds since 1970.
 fn seconds(year: &[u8], month: &[u8], day: &[u8], time: [&[u8]; 3]) -> Option<i64> {
-    let date = NaiveDate::from_ymd_opt(digits(year)? as i32, digits(month)?, digits(day)?)?;
+    let date = NaiveDate::from_ymd_opt(digits(year)?.cast_signed(), digits(month)?, digits(day)?)?;
     let [hour, minute, second] = [digits(time[0])?, digits(time[1])?, digits(time[2])?];
     // A leap second counts as the first of the next minute.
     if hour > 23 || minute > 59 || second > 60 {

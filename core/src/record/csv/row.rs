@@ -143,6 +143,11 @@ impl RowReader {
         &self.layout
     }
 
+    /// Whether the row read last has as many fields as the header.
+    pub(crate) fn is_full_length(&self) -> bool {
+        self.bounds.len() == self.layout.len()
+    }
+
     /// Takes the row at the start of `bytes` for the header, if it is one, and says how many bytes it is.
     pub(crate) fn take_header(&mut self, bytes: &[u8]) -> Option<usize> {
         let Split::Row { len, used, .. } = split(bytes, true, &mut self.bounds) else { return None };
@@ -259,6 +264,7 @@ impl<'a> Fields<'a, '_> {
     }
 
     /// The column's text; empty where the file has no such column.
+    #[inline]
     fn get(&self, column: Column) -> Cow<'a, str> {
         let bounds = self.layout.position(column).and_then(|position| self.bounds.get(position));
         bounds.map(|&bounds| field(self.line, bounds)).unwrap_or_default()
@@ -270,6 +276,7 @@ impl<'a> Fields<'a, '_> {
     }
 
     /// `None` for an empty field, else what `parse` makes of it.
+    #[inline]
     fn parsed<T>(
         &self,
         column: Column,

@@ -1,0 +1,82 @@
+//! `latency_data.d/`: what the usage endpoint said, and the last good catalogs.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use chrono::NaiveDate;
+
+use super::{aside::with_suffix, disk::sync_folder_of};
+use crate::record::Environment;
+
+/// The folder beside `path` (`latency_data.csv`): `latency_data.d`.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+        path.with_extension("d")
+    } else {
+        with_suffix(path, ".d")
+    }
+}
+
+/// Where a day's usage report of `environment` is.
+pub(super) fn usage_path(folder: &Path, environment: &Environment, day: NaiveDate) -> PathBuf {
+    folder.join("usage").join(format!("environment={environment}")).join(format!("date={day}.csv"))
+}
+
+/// Where the catalog of `environment` is.
+pub(super) fn catalog_path(folder: &Path, environment: &Environment) -> PathBuf {
+    folder.join("catalog").join(format!("environment={environment}.json"))
+}
+
+/// The file's content, if there is one.
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts `bytes` in the place of the file: a reader sees the old ones or the new ones, also after a crash.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let new_path = with_suffix(path, ".new");
+    let written = File::create(&new_path).and_then(|mut new| {
+        new.write_all(bytes)?;
+        new.sync_all()
+    });
+    if let Err(error) = written {
+        let _ = fs::remove_file(&new_path);
+        return Err(error);
+    }
+    fs::rename(&new_path, path)?;
+    sync_folder_of(path)
+}
+
+/// Adds `rows` to the file, which begins with `header_line` if it is new. Rows that fail to be written leave nothing behind.
+pub(super) fn append(path: &Path, header_line: &str, rows: &[u8]) -> io::Result<()> {
+    let mut file = match OpenOptions::new().read(true).append(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return replace(path, &[header_line.as_bytes(), b"\n", rows].concat());
+        }
+        Err(error) => return Err(error),
+    };
+    let len = file.seek(SeekFrom::End(0))?;
+    let mut last = [b'\n'];
+    if len > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    // A torn last line stays a line of its own.
+    let line_end: &[u8] = if last == *b"\n" { b"" } else { b"\n" };
+    let written = file.write_all(&[line_end, rows].concat()).and_then(|()| file.sync_data());
+    if written.is_err() {
+        let _ = file.set_len(len);
+    }
+    written
+}
