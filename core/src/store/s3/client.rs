@@ -42,7 +42,7 @@ impl Connection {
     /// Reads the SDK's sources. Sends nothing but what finding the region may take.
     pub(super) async fn new(access: &S3Access) -> Result<Self, Failure> {
         let config = load(access).await;
-        let endpoint = endpoint(&config);
+        let endpoint = endpoint(&config)?;
         let region = match (config.region(), &endpoint) {
             (Some(region), _) => region.clone(),
             (None, Some(_)) => Region::from_static(REGION_OF_OTHER_SERVERS),
@@ -53,14 +53,15 @@ impl Connection {
             }
         };
         let server = Server {
-            address: endpoint.as_deref().map_or_else(|| format!("AWS in {region}"), shown),
+            address: endpoint.clone().unwrap_or_else(|| format!("AWS in {region}")),
             region: region.to_string(),
             patience: ATTEMPT_TIMEOUT,
         };
-        let builder = aws_sdk_s3::config::Builder::from(&config)
+        let mut builder = aws_sdk_s3::config::Builder::from(&config)
             .region(region)
             .force_path_style(endpoint.is_some())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        builder.set_endpoint_url(endpoint);
         Ok(Self { client: Client::from_conf(builder.build()), server })
     }
 }
@@ -103,15 +104,19 @@ async fn load(access: &S3Access) -> SdkConfig {
     loader.load().await
 }
 
-/// The endpoint that the SDK will use, where it is not AWS's own: set here, for S3 alone, or for all services.
-fn endpoint(config: &SdkConfig) -> Option<String> {
+/// The endpoint that the SDK would use, where it is not AWS's own: set here, for S3 alone, or for all services. Without user
+/// name, password and query, which mean nothing there and would show in the SDK's errors.
+fn endpoint(config: &SdkConfig) -> Result<Option<String>, Failure> {
     let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let for_s3 = || config.service_config()?.load_config(key.ok()?);
     let is_set_here = config.get_origin("endpoint_url").is_client_config();
     let for_all = config.endpoint_url().map(str::to_owned);
-    if is_set_here { for_all } else { for_s3().or(for_all) }
-}
-
-fn shown(endpoint: &str) -> String {
-    endpoint.parse::<Url>().map_or_else(|_| "the endpoint".to_owned(), |url| redact::url(&url))
+    let endpoint = if is_set_here { for_all } else { for_s3().or(for_all) };
+    let Some(endpoint) = endpoint else { return Ok(None) };
+    let url: Url = endpoint.parse().map_err(|_| {
+        Failure::Lasting(
+            "the endpoint is no URL; check AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and endpoint_url".to_owned(),
+        )
+    })?;
+    Ok(Some(redact::url(&url)))
 }
