@@ -1,7 +1,7 @@
 //! The store's guarantees in S3: on a server in this process, and on one by other people.
 
 use llm_monitor_core::store::{
-    AppendMode, S3Options,
+    AppendMode, S3Keys, S3Options, S3Store, Scope, Store as _,
     contract::{self, Load},
 };
 
@@ -70,4 +70,17 @@ async fn guarantees_hold_on_an_independent_server_that_checks_signatures() {
     let options =
         S3Options { access: server.access.clone(), writer: "suite".to_owned(), ..S3Options::new(&server.bucket) };
     contract::every_guarantee(&Prefixes::new(options), LIGHT).await;
+}
+
+/// What the test above shows means nothing on a server that takes anybody's word.
+#[tokio::test]
+async fn the_independent_server_refuses_a_wrong_signature() {
+    let server = tokio::task::spawn_blocking(moto::server).await.expect("the server starts");
+    let mut access = server.access.clone();
+    let id = access.keys.as_ref().map_or("nobody", |keys| &keys.id).to_owned();
+    access.keys = Some(S3Keys { id, secret: "not-the-secret".into(), session_token: None });
+    let store = S3Store::new(S3Options { access, ..S3Options::new(&server.bucket) });
+    let error = store.segments(&Scope::default()).await.expect_err("refused");
+    let text = error.to_string();
+    assert!(text.contains("AWS_SECRET_ACCESS_KEY") || text.contains("AWS_ACCESS_KEY_ID"), "{text}");
 }

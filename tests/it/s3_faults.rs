@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::Method;
 use llm_monitor_core::store::{
-    AppendMode, AppendReport, Appended, S3Options, StoreError,
+    AppendMode, AppendReport, Appended, S3Options, S3Store, Store as _, StoreError,
     contract::{self, Load, all_rows, cycle, environment},
 };
 
@@ -115,7 +115,8 @@ async fn an_outage_ends_the_append_in_time_and_leaves_nothing_behind() {
     let server = InProcess::start().await;
     for fault in [Fault::Answer(503, "SlowDown"), Fault::Silence, Fault::CutBefore] {
         let layer = Faults::before(server.address, move |_, _| fault.clone()).await;
-        let store = store(S3Options { append_budget: Duration::from_millis(400), ..swapping(layer.address) });
+        let store = S3Store::new(S3Options { append_budget: Duration::from_secs(600), ..swapping(layer.address) });
+        store.set_append_budget(Duration::from_millis(400));
         let error = dev(&store.append(&cycle(0, &["dev"], 2)).await).expect_err("an outage");
         assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
         let health = store.health().await;

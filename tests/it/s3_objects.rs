@@ -166,10 +166,24 @@ async fn an_hour_is_found_with_one_request_an_environment_however_much_there_is(
     // The hour before can hold rows of a cycle that ran on.
     let expected = ["hour=11/monitor-a.csv", "hour=11/monitor-b.csv", "hour=12/monitor-a.csv", "hour=12/monitor-b.csv"];
     assert_eq!(names(&found), expected.map(|name| format!("dev/date=2026-10-14/{name}")));
-    assert_eq!(layer.seen().len(), 1);
+    let [only] = layer.seen().try_into().expect("one request");
+    assert!(
+        only.target.contains("prefix=records%2Fenvironment%3Ddev%2Fdate%3D2026-10-14%2Fhour%3D1&"),
+        "{}",
+        only.target
+    );
     scope.environments = None;
     assert_eq!(store.segments(&scope).await.expect("listed").len(), 8);
     assert_eq!(layer.seen().len(), 1 + 3, "one to find the environments, one for each");
+    // Over the turn of a day, whose keys have little in common.
+    let midnight = "2026-10-10T00:00:00Z".parse().expect("a time");
+    let over = Scope {
+        environments: Some(vec![environment("prod")]),
+        from: Some(midnight),
+        to: Some(midnight + TimeDelta::hours(1)),
+    };
+    assert_eq!(store.segments(&over).await.expect("listed").len(), 4);
+    assert_eq!(layer.seen().len(), 4 + 1);
     // Everything, over several pages.
     let all = store.segments(&Scope::default()).await.expect("listed");
     assert_eq!(all.len(), 28 * 24 * 2 * 2);

@@ -15,7 +15,7 @@ use aws_sdk_s3::{
     types::ServerSideEncryption,
 };
 use bytes::Bytes;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use super::{
     client::Connection,
@@ -32,7 +32,11 @@ pub(super) struct Bucket {
     access: S3Access,
     encryption: Option<Encryption>,
     connection: OnceCell<Connection>,
+    permits: Semaphore,
 }
+
+/// Requests under way at once, whoever makes them.
+const MAX_REQUESTS: usize = 32;
 
 /// An object as it was read.
 #[derive(Debug, Clone)]
@@ -105,7 +109,7 @@ pub(super) struct Listing<'a> {
 
 impl Bucket {
     pub(super) fn new(name: String, access: S3Access, encryption: Option<Encryption>) -> Self {
-        Self { name, access, encryption, connection: OnceCell::new() }
+        Self { name, access, encryption, connection: OnceCell::new(), permits: Semaphore::new(MAX_REQUESTS) }
     }
 
     /// For messages: `s3://bucket/key`.
@@ -118,13 +122,16 @@ impl Bucket {
         self.connection.get().map(|connection| connection.server.address.as_str())
     }
 
-    async fn connection(&self) -> Result<&Connection, Failure> {
-        self.connection.get_or_try_init(|| Box::pin(Connection::new(&self.access))).await
+    /// The client, when it is this request's turn; and the turn, which ends when it is dropped.
+    async fn connection(&self) -> Result<(&Connection, Option<SemaphorePermit<'_>>), Failure> {
+        // The semaphore is never closed; a permit is only ever waited for.
+        let turn = self.permits.acquire().await.ok();
+        Ok((self.connection.get_or_try_init(|| Box::pin(Connection::new(&self.access))).await?, turn))
     }
 
     /// `None` where there is no such object.
     pub(super) async fn get(&self, key: &str) -> Result<Option<Object>, Failure> {
-        let Connection { client, server } = self.connection().await?;
+        let (Connection { client, server }, _turn) = self.connection().await?;
         let answer = match Box::pin(client.get_object().bucket(&self.name).key(key).send()).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -142,7 +149,7 @@ impl Bucket {
     }
 
     pub(super) async fn has(&self, key: &str) -> Result<bool, Failure> {
-        let Connection { client, server } = self.connection().await?;
+        let (Connection { client, server }, _turn) = self.connection().await?;
         let answer = Box::pin(client.head_object().bucket(&self.name).key(key).send()).await;
         match answer.map_err(|error| meaning(&error, server)) {
             Ok(_) => Ok(true),
@@ -154,7 +161,7 @@ impl Bucket {
     /// The new ETag, where the server says it.
     pub(super) async fn put(&self, key: &str, body: Bytes, condition: &Condition) -> Result<Option<String>, Failed> {
         let sure = |failure| Failed { failure, is_unsure: false };
-        let Connection { client, server } = self.connection().await.map_err(sure)?;
+        let (Connection { client, server }, _turn) = self.connection().await.map_err(sure)?;
         let (if_match, if_none_match) = match condition {
             Condition::Always => (None, None),
             Condition::IsNew => (None, Some("*".to_owned())),
@@ -186,13 +193,13 @@ impl Bucket {
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), Failure> {
-        let Connection { client, server } = self.connection().await?;
+        let (Connection { client, server }, _turn) = self.connection().await?;
         let answer = Box::pin(client.delete_object().bucket(&self.name).key(key).send()).await;
         answer.map(drop).map_err(|error| meaning(&error, server))
     }
 
     pub(super) async fn list(&self, listing: Listing<'_>) -> Result<Page, Failure> {
-        let Connection { client, server } = self.connection().await?;
+        let (Connection { client, server }, _turn) = self.connection().await?;
         let is_first = listing.next.is_none();
         let request = client
             .list_objects_v2()

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, meta::region::RegionProviderChain};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableRegionProvider,
+    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
+};
 use aws_sdk_s3::{
     Client,
     config::{Credentials, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
@@ -57,10 +60,8 @@ impl Connection {
             region: region.to_string(),
             patience: ATTEMPT_TIMEOUT,
         };
-        let mut builder = aws_sdk_s3::config::Builder::from(&config)
-            .region(region)
-            .force_path_style(endpoint.is_some())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let mut builder =
+            aws_sdk_s3::config::Builder::from(&config).region(region).force_path_style(endpoint.is_some());
         builder.set_endpoint_url(endpoint);
         Ok(Self { client: Client::from_conf(builder.build()), server })
     }
@@ -88,8 +89,8 @@ async fn load(access: &S3Access) -> SdkConfig {
     if let Some(profile) = &access.profile {
         loader = loader.profile_name(profile);
     }
-    if let Some(region) = &access.region {
-        loader = loader.region(RegionProviderChain::first_try(Region::new(region.clone())));
+    if let Some(region) = region_of(access) {
+        loader = loader.region(region);
     }
     if let Some(keys) = &access.keys {
         let token = keys.session_token.as_ref().map(|token| token.expose_secret().to_owned());
@@ -102,6 +103,23 @@ async fn load(access: &S3Access) -> SdkConfig {
         ));
     }
     loader.load().await
+}
+
+/// Where to look for the region; `None`: wherever the SDK does.
+fn region_of(access: &S3Access) -> Option<RegionProviderChain> {
+    if let Some(region) = &access.region {
+        return Some(RegionProviderChain::first_try(Region::new(region.clone())));
+    }
+    // A server of one's own need not have one. The SDK would ask the machine's metadata service, and wait for it in vain.
+    access.endpoint.as_ref().map(|_| {
+        let mut of_profile = ProfileFileRegionProvider::builder();
+        if let Some(profile) = &access.profile {
+            of_profile = of_profile.profile_name(profile);
+        }
+        RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(of_profile.build())
+            .or_else(Region::from_static(REGION_OF_OTHER_SERVERS))
+    })
 }
 
 /// The endpoint that the SDK would use, where it is not AWS's own: set here, for S3 alone, or for all services. Without user
