@@ -11,7 +11,7 @@ use crate::{
     http::{Api, CorsPolicy},
     probe::Prober,
     settings::{Cors, Mode, Settings, StoreSettings},
-    store::{FileStore, Store, StoreError},
+    store::{FileStore, S3Options, S3Store, Store, StoreError},
     tls::{self, TlsSetupError},
     usage::UsageClient,
 };
@@ -31,16 +31,16 @@ pub enum PartsError {
     /// The HTTP client for usage endpoints.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
-    /// Asked for what this version does not have.
-    #[error("STORE=\"s3\": this version stores to a local file only; expected file")]
-    NoSuchStore,
 }
 
 /// The store that the settings name, open for writing.
 pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, PartsError> {
     match &settings.storing.store {
         StoreSettings::File { path } => Ok(Arc::new(open_file(path.clone()).await?)),
-        StoreSettings::S3 { .. } => Err(PartsError::NoSuchStore),
+        StoreSettings::S3 { bucket, prefix } => {
+            let (prefix, writer) = (prefix.clone(), settings.monitoring.location.clone());
+            Ok(Arc::new(S3Store::new(S3Options { prefix, writer, ..S3Options::new(bucket) })))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod cycle;
 mod demo;
 mod faults;
 mod quirks;
+mod s3_contract;
 mod serve;
 mod settings;
 mod streams;

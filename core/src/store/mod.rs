@@ -9,6 +9,7 @@ pub mod contract;
 mod file;
 mod index;
 mod memory;
+mod s3;
 
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
@@ -19,6 +20,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 pub use backlog::{Backlog, Unwritten};
 pub use file::FileStore;
 pub use memory::MemoryStore;
+pub use s3::{Access, AccessKeys, AppendMode, Encryption, S3Options, S3Store};
 
 use crate::record::{CycleId, Environment, Record};
 
@@ -91,6 +93,8 @@ pub struct StoreHealth {
     pub waiting: BTreeMap<Environment, CycleId>,
     /// What is wrong now, in words for a person; empty when all is well.
     pub problems: Vec<String>,
+    /// What a person should know although nothing is wrong: what the store found out about its place.
+    pub notes: Vec<String>,
 }
 
 /// Why a store could not do what was asked. Each says where (path, key) and what to do where that is known.
