@@ -35,9 +35,9 @@ pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, PartsErro
 pub async fn open_shards_store(settings: &Settings, shard: Shard) -> Result<Arc<dyn Store>, PartsError> {
     match &settings.storing.store {
         StoreSettings::File { path } => Ok(Arc::new(open_file(path.clone()).await?)),
-        StoreSettings::S3 { bucket, prefix } => {
-            let (prefix, writer) = (prefix.clone(), shard.writer(&settings.monitoring.location));
-            Ok(Arc::new(S3Store::new(S3Options { prefix, writer, ..S3Options::new(bucket) })))
+        StoreSettings::S3(options) => {
+            let writer = shard.writer(&options.writer);
+            Ok(Arc::new(S3Store::new(S3Options { writer, ..(**options).clone() })))
         }
     }
 }

@@ -10,6 +10,8 @@ mod demo;
 mod faults;
 mod quirks;
 mod s3_contract;
+mod s3_faults;
+mod s3_objects;
 mod serve;
 mod settings;
 mod streams;

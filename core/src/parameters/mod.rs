@@ -10,12 +10,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
 
 use crate::settings::{Problem, SettingsError, Vars};
 
@@ -62,6 +61,7 @@ pub struct Parameters {
     vars: Vars,
     references: Vec<Reference>,
     reader: Box<dyn Reader>,
+    max_age: Duration,
     last: Mutex<Option<Last>>,
 }
 
@@ -101,7 +101,20 @@ impl Parameters {
             let parameter = vars.get(name).filter(|_| is_secret)?;
             Some(Reference { variable: variable.to_owned(), parameter: parameter.to_owned() })
         });
-        Self { references: references.collect(), vars, reader: Box::new(reader), last: Mutex::default() }
+        Self {
+            references: references.collect(),
+            vars,
+            reader: Box::new(reader),
+            max_age: MAX_AGE,
+            last: Mutex::default(),
+        }
+    }
+
+    /// With another age at which values are read again.
+    #[must_use]
+    pub fn with_max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
     }
 
     /// The variables, each reference replaced by the value behind it. Where there is no reference nothing is read.
@@ -142,7 +155,7 @@ impl Parameters {
     pub async fn changed(&self) -> Option<Vars> {
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let last = last.as_mut().filter(|last| last.at.elapsed() >= MAX_AGE)?;
+            let last = last.as_mut().filter(|last| last.at.elapsed() >= self.max_age)?;
             // Also when reading fails now: the next try is some minutes away, not in every event.
             last.at = Instant::now();
         }
@@ -244,28 +257,34 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn values_are_read_again_by_age_and_kept_while_they_cannot_be() {
         let fake = Fake::default();
         fake.set("/m/openai", "old");
-        let parameters = parameters(&fake, [("OPENAI_API_KEY_PARAMETER", "/m/openai")]);
-        parameters.resolve().await.expect("there");
+        let young = parameters(&fake, [("OPENAI_API_KEY_PARAMETER", "/m/openai")]);
+        let old = parameters(&fake, [("OPENAI_API_KEY_PARAMETER", "/m/openai")]).with_max_age(Duration::ZERO);
+        young.resolve().await.expect("there");
+        old.resolve().await.expect("there");
+        assert_eq!(old.changed().await, None, "the same value");
+
         fake.set("/m/openai", "new");
-        assert_eq!(parameters.changed().await, None, "too early");
-
-        tokio::time::advance(MAX_AGE).await;
-        let vars = parameters.changed().await.expect("another value");
-        assert_eq!(vars.get("OPENAI_API_KEY"), Some("new"));
-
-        tokio::time::advance(MAX_AGE).await;
-        assert_eq!(parameters.changed().await, None, "the same value");
+        assert_eq!(young.changed().await, None, "too early");
+        assert_eq!(old.changed().await.expect("another value").get("OPENAI_API_KEY"), Some("new"));
+        assert_eq!(old.changed().await, None, "known by now");
 
         fake.set("/m/openai", "newest");
         fake.set("down", "");
-        tokio::time::advance(MAX_AGE).await;
-        assert_eq!(parameters.changed().await, None, "it cannot be read");
+        assert_eq!(old.changed().await, None, "it cannot be read");
         fake.0.lock().expect("no panic").remove("down");
-        tokio::time::advance(MAX_AGE).await;
-        assert_eq!(parameters.changed().await.expect("newest").get("OPENAI_API_KEY"), Some("newest"));
+        assert_eq!(old.changed().await.expect("it can again").get("OPENAI_API_KEY"), Some("newest"));
+    }
+
+    #[tokio::test]
+    async fn without_references_nothing_is_read() {
+        let fake = Fake::default();
+        fake.set("down", "");
+        let parameters = parameters(&fake, [("OPENAI_API_KEY", "sk-plain")]);
+        assert_eq!(parameters.resolve().await.expect("as it is").get("OPENAI_API_KEY"), Some("sk-plain"));
+        assert_eq!(parameters.changed().await, None);
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use llm_monitor_core::store::{
-    Access, AccessKeys, S3Options, S3Store, Store,
+    S3Access, S3Keys, S3Options, S3Store, Store,
     contract::{Backend, Place},
 };
 
@@ -67,11 +67,11 @@ impl Place for Prefix {
 
 /// The bucket of the server, or layer of faults, at `address`.
 pub(crate) fn options(address: SocketAddr) -> S3Options {
-    let keys = AccessKeys { id: KEY_ID.to_owned(), secret: SECRET.into(), session_token: None };
+    let keys = S3Keys { id: KEY_ID.to_owned(), secret: SECRET.into(), session_token: None };
     let endpoint = format!("http://{address}").parse().expect("a URL");
     S3Options {
         writer: "suite".to_owned(),
-        access: Access { endpoint: Some(endpoint), keys: Some(keys), ..Access::default() },
+        access: S3Access { endpoint: Some(endpoint), keys: Some(keys), ..S3Access::default() },
         ..S3Options::new(BUCKET)
     }
 }

@@ -15,22 +15,28 @@ use aws_sdk_s3::{
     types::ServerSideEncryption,
 };
 use bytes::Bytes;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use super::{
     client::Connection,
     failure::{Failed, Failure, Server, meaning},
-    options::{Access, Encryption},
+    options::{Encryption, S3Access},
 };
+
+// The SDK's futures are large: each is boxed, so that those around them stay small.
 
 /// One bucket; the client is made by the first request.
 #[derive(Debug)]
 pub(super) struct Bucket {
     name: String,
-    access: Access,
+    access: S3Access,
     encryption: Option<Encryption>,
     connection: OnceCell<Connection>,
+    permits: Semaphore,
 }
+
+/// Requests under way at once, whoever makes them.
+const MAX_REQUESTS: usize = 32;
 
 /// An object as it was read.
 #[derive(Debug, Clone)]
@@ -102,8 +108,8 @@ pub(super) struct Listing<'a> {
 }
 
 impl Bucket {
-    pub(super) fn new(name: String, access: Access, encryption: Option<Encryption>) -> Self {
-        Self { name, access, encryption, connection: OnceCell::new() }
+    pub(super) fn new(name: String, access: S3Access, encryption: Option<Encryption>) -> Self {
+        Self { name, access, encryption, connection: OnceCell::new(), permits: Semaphore::new(MAX_REQUESTS) }
     }
 
     /// For messages: `s3://bucket/key`.
@@ -116,14 +122,17 @@ impl Bucket {
         self.connection.get().map(|connection| connection.server.address.as_str())
     }
 
-    async fn connection(&self) -> Result<&Connection, Failure> {
-        self.connection.get_or_try_init(|| Connection::new(&self.access)).await
+    /// The client, when it is this request's turn; and the turn, which ends when it is dropped.
+    async fn connection(&self) -> Result<(&Connection, Option<SemaphorePermit<'_>>), Failure> {
+        // The semaphore is never closed; a permit is only ever waited for.
+        let turn = self.permits.acquire().await.ok();
+        Ok((self.connection.get_or_try_init(|| Box::pin(Connection::new(&self.access))).await?, turn))
     }
 
     /// `None` where there is no such object.
     pub(super) async fn get(&self, key: &str) -> Result<Option<Object>, Failure> {
-        let Connection { client, server } = self.connection().await?;
-        let answer = match client.get_object().bucket(&self.name).key(key).send().await {
+        let (Connection { client, server }, _turn) = self.connection().await?;
+        let answer = match Box::pin(client.get_object().bucket(&self.name).key(key).send()).await {
             Ok(answer) => answer,
             Err(error) => {
                 return match meaning(&error, server) {
@@ -140,8 +149,9 @@ impl Bucket {
     }
 
     pub(super) async fn has(&self, key: &str) -> Result<bool, Failure> {
-        let Connection { client, server } = self.connection().await?;
-        match client.head_object().bucket(&self.name).key(key).send().await.map_err(|error| meaning(&error, server)) {
+        let (Connection { client, server }, _turn) = self.connection().await?;
+        let answer = Box::pin(client.head_object().bucket(&self.name).key(key).send()).await;
+        match answer.map_err(|error| meaning(&error, server)) {
             Ok(_) => Ok(true),
             Err(Failure::Missing) => Ok(false),
             Err(failure) => Err(failure),
@@ -151,7 +161,7 @@ impl Bucket {
     /// The new ETag, where the server says it.
     pub(super) async fn put(&self, key: &str, body: Bytes, condition: &Condition) -> Result<Option<String>, Failed> {
         let sure = |failure| Failed { failure, is_unsure: false };
-        let Connection { client, server } = self.connection().await.map_err(sure)?;
+        let (Connection { client, server }, _turn) = self.connection().await.map_err(sure)?;
         let (if_match, if_none_match) = match condition {
             Condition::Always => (None, None),
             Condition::IsNew => (None, Some("*".to_owned())),
@@ -176,20 +186,20 @@ impl Bucket {
             .set_ssekms_key_id(key_id)
             .customize()
             .interceptor(tries.clone());
-        match request.send().await {
+        match Box::pin(request.send()).await {
             Ok(answer) => Ok(answer.e_tag),
             Err(error) => Err(failed_put(&error, server, tries.count())),
         }
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), Failure> {
-        let Connection { client, server } = self.connection().await?;
-        let answer = client.delete_object().bucket(&self.name).key(key).send().await;
+        let (Connection { client, server }, _turn) = self.connection().await?;
+        let answer = Box::pin(client.delete_object().bucket(&self.name).key(key).send()).await;
         answer.map(drop).map_err(|error| meaning(&error, server))
     }
 
     pub(super) async fn list(&self, listing: Listing<'_>) -> Result<Page, Failure> {
-        let Connection { client, server } = self.connection().await?;
+        let (Connection { client, server }, _turn) = self.connection().await?;
         let is_first = listing.next.is_none();
         let request = client
             .list_objects_v2()
@@ -198,7 +208,7 @@ impl Bucket {
             .set_delimiter(listing.delimiter.map(str::to_owned))
             .set_start_after(listing.start_after.filter(|_| is_first).map(str::to_owned))
             .set_continuation_token(listing.next);
-        let answer = request.send().await.map_err(|error| match meaning(&error, server) {
+        let answer = Box::pin(request.send()).await.map_err(|error| match meaning(&error, server) {
             // A listing of nothing is no failure, so it is the bucket that is missing.
             Failure::Missing => Failure::Lasting("there is no such bucket; check RECORDS_BUCKET".to_owned()),
             failure => failure,
@@ -219,7 +229,10 @@ fn version(etag: Option<String>, size_bytes: u64, modified: Option<DateTime>) ->
 }
 
 fn content_type(key: &str) -> &'static str {
-    if key.ends_with(".json") { "application/json" } else { "text/csv; charset=utf-8" }
+    match key.rsplit_once('.') {
+        Some((_, "json")) => "application/json",
+        _ => "text/csv; charset=utf-8",
+    }
 }
 
 fn failed_put(error: &SdkError<PutObjectError, HttpResponse>, server: &Server, tries: u32) -> Failed {

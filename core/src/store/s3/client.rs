@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, meta::region::RegionProviderChain};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableRegionProvider,
+    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
+};
 use aws_sdk_s3::{
     Client,
     config::{Credentials, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
@@ -17,7 +20,7 @@ use url::Url;
 
 use super::{
     failure::{Failure, Server},
-    options::Access,
+    options::S3Access,
 };
 use crate::redact;
 
@@ -40,9 +43,9 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Reads the SDK's sources. Sends nothing but what finding the region may take.
-    pub(super) async fn new(access: &Access) -> Result<Self, Failure> {
+    pub(super) async fn new(access: &S3Access) -> Result<Self, Failure> {
         let config = load(access).await;
-        let endpoint = endpoint(&config);
+        let endpoint = endpoint(&config)?;
         let region = match (config.region(), &endpoint) {
             (Some(region), _) => region.clone(),
             (None, Some(_)) => Region::from_static(REGION_OF_OTHER_SERVERS),
@@ -53,19 +56,18 @@ impl Connection {
             }
         };
         let server = Server {
-            address: endpoint.as_deref().map_or_else(|| format!("AWS in {region}"), shown),
+            address: endpoint.clone().unwrap_or_else(|| format!("AWS in {region}")),
             region: region.to_string(),
             patience: ATTEMPT_TIMEOUT,
         };
-        let builder = aws_sdk_s3::config::Builder::from(&config)
-            .region(region)
-            .force_path_style(endpoint.is_some())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let mut builder =
+            aws_sdk_s3::config::Builder::from(&config).region(region).force_path_style(endpoint.is_some());
+        builder.set_endpoint_url(endpoint);
         Ok(Self { client: Client::from_conf(builder.build()), server })
     }
 }
 
-async fn load(access: &Access) -> SdkConfig {
+async fn load(access: &S3Access) -> SdkConfig {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     // Not the SDK's adaptive mode: after one SlowDown it lets a client that sends as seldom as this one send nothing for
     // minutes, since a retry then costs five times what its bucket can hold.
@@ -87,8 +89,8 @@ async fn load(access: &Access) -> SdkConfig {
     if let Some(profile) = &access.profile {
         loader = loader.profile_name(profile);
     }
-    if let Some(region) = &access.region {
-        loader = loader.region(RegionProviderChain::first_try(Region::new(region.clone())));
+    if let Some(region) = region_of(access) {
+        loader = loader.region(region);
     }
     if let Some(keys) = &access.keys {
         let token = keys.session_token.as_ref().map(|token| token.expose_secret().to_owned());
@@ -103,15 +105,36 @@ async fn load(access: &Access) -> SdkConfig {
     loader.load().await
 }
 
-/// The endpoint that the SDK will use, where it is not AWS's own: set here, for S3 alone, or for all services.
-fn endpoint(config: &SdkConfig) -> Option<String> {
+/// Where to look for the region; `None`: wherever the SDK does.
+fn region_of(access: &S3Access) -> Option<RegionProviderChain> {
+    if let Some(region) = &access.region {
+        return Some(RegionProviderChain::first_try(Region::new(region.clone())));
+    }
+    // A server of one's own need not have one. The SDK would ask the machine's metadata service, and wait for it in vain.
+    access.endpoint.as_ref().map(|_| {
+        let mut of_profile = ProfileFileRegionProvider::builder();
+        if let Some(profile) = &access.profile {
+            of_profile = of_profile.profile_name(profile);
+        }
+        RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(of_profile.build())
+            .or_else(Region::from_static(REGION_OF_OTHER_SERVERS))
+    })
+}
+
+/// The endpoint that the SDK would use, where it is not AWS's own: set here, for S3 alone, or for all services. Without user
+/// name, password and query, which mean nothing there and would show in the SDK's errors.
+fn endpoint(config: &SdkConfig) -> Result<Option<String>, Failure> {
     let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let for_s3 = || config.service_config()?.load_config(key.ok()?);
     let is_set_here = config.get_origin("endpoint_url").is_client_config();
     let for_all = config.endpoint_url().map(str::to_owned);
-    if is_set_here { for_all } else { for_s3().or(for_all) }
-}
-
-fn shown(endpoint: &str) -> String {
-    endpoint.parse::<Url>().map_or_else(|_| "the endpoint".to_owned(), |url| redact::url(&url))
+    let endpoint = if is_set_here { for_all } else { for_s3().or(for_all) };
+    let Some(endpoint) = endpoint else { return Ok(None) };
+    let url: Url = endpoint.parse().map_err(|_| {
+        Failure::Lasting(
+            "the endpoint is no URL; check AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and endpoint_url".to_owned(),
+        )
+    })?;
+    Ok(Some(redact::url(&url)))
 }

@@ -117,13 +117,13 @@ impl Keys {
     /// The environment whose folder `folder` is, as a listing names it.
     pub(super) fn environment_of(&self, folder: &str) -> Option<Environment> {
         let name = folder.strip_prefix(&self.records())?.strip_prefix("environment=")?.strip_suffix('/')?;
-        name.parse().ok()
+        environment_named(name)
     }
 
     /// What `key` says of its rows; `None` where it is not the key of records.
     pub(super) fn parse(&self, key: &str) -> Option<RecordsKey> {
         let mut parts = key.strip_prefix(&self.records())?.split('/');
-        let environment = parts.next()?.strip_prefix("environment=")?.parse().ok()?;
+        let environment = environment_named(parts.next()?.strip_prefix("environment=")?)?;
         let date: NaiveDate = parts.next()?.strip_prefix("date=")?.parse().ok()?;
         let hour: u32 = parts.next()?.strip_prefix("hour=")?.parse().ok()?;
         let file = parts.next().filter(|file| has_csv_name(file))?;
@@ -133,6 +133,11 @@ impl Keys {
         let start = date.and_hms_opt(hour, 0, 0)?.and_utc();
         Some(RecordsKey { hour: Hour { environment, start }, may_grow_later: file.starts_with(OTHERS) })
     }
+}
+
+/// Keys are exact: another spelling of a name is another folder.
+fn environment_named(name: &str) -> Option<Environment> {
+    name.parse().ok().filter(|environment: &Environment| environment.as_str() == name)
 }
 
 fn has_csv_name(file: &str) -> bool {

@@ -31,7 +31,7 @@ use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
-pub use self::options::{Access, AccessKeys, AppendMode, Encryption, S3Options};
+pub use self::options::{AppendMode, Encryption, S3Access, S3Keys, S3Options};
 use self::{
     bucket::{Bucket, Condition},
     failure::{Failed, Failure},
@@ -132,9 +132,10 @@ impl S3Store {
             }
         };
         let (location, finding) = (&self.location, describe(appending, self.append));
-        match (appending, self.append) {
-            (Appending::Objects { .. }, AppendMode::Auto) => warn!(location, finding, "{location}: {finding}"),
-            _ => info!(location, finding, "{location}: {finding}"),
+        if self.append == AppendMode::Auto && matches!(appending, Appending::Objects { .. }) {
+            warn!(location, finding, "{location}: {finding}");
+        } else {
+            info!(location, finding, "{location}: {finding}");
         }
         Ok(appending)
     }

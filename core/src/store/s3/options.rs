@@ -1,7 +1,9 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
+
+use crate::redact;
 
 /// Where in S3, and how.
 #[derive(Debug, Clone)]
@@ -18,7 +20,7 @@ pub struct S3Options {
     /// How objects are encrypted; `None` leaves it to the bucket.
     pub encryption: Option<Encryption>,
     /// How to reach the server, as far as it is not left to the AWS SDK's own sources.
-    pub access: Access,
+    pub access: S3Access,
     /// How long one append may take, retries included.
     pub append_budget: Duration,
 }
@@ -35,7 +37,7 @@ impl S3Options {
             writer: "local".to_owned(),
             append: AppendMode::Auto,
             encryption: None,
-            access: Access::default(),
+            access: S3Access::default(),
             append_budget: Self::APPEND_BUDGET,
         }
     }
@@ -66,8 +68,8 @@ pub enum Encryption {
 
 /// How to reach the server. What is `None` comes from where the AWS SDK looks by itself: the process's variables, the
 /// shared configuration files, the role of the container, the machine or the function.
-#[derive(Debug, Clone, Default)]
-pub struct Access {
+#[derive(Clone, Default)]
+pub struct S3Access {
     /// A server other than AWS's own; buckets are then addressed by path.
     pub endpoint: Option<Url>,
     /// Default `us-east-1` where an endpoint is set.
@@ -75,12 +77,24 @@ pub struct Access {
     /// A profile in the shared configuration files.
     pub profile: Option<String>,
     /// Keys of one's own.
-    pub keys: Option<AccessKeys>,
+    pub keys: Option<S3Keys>,
 }
 
-/// Access keys.
+impl fmt::Debug for S3Access {
+    /// Without the credentials that a URL may hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Access")
+            .field("endpoint", &self.endpoint.as_ref().map(redact::url))
+            .field("region", &self.region)
+            .field("profile", &self.profile)
+            .field("keys", &self.keys)
+            .finish()
+    }
+}
+
+/// S3Access keys.
 #[derive(Debug, Clone)]
-pub struct AccessKeys {
+pub struct S3Keys {
     /// Its id.
     pub id: String,
     /// Its secret.

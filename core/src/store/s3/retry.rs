@@ -26,7 +26,7 @@ impl Deadline {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         timeout_at(self.at, work).await.unwrap_or_else(|_| {
-            let problem = format!("not done within {} s; trying again does no harm", self.budget.as_secs_f32());
+            let problem = format!("not done within {} s", self.budget.as_secs_f32());
             Err(StoreError::Unavailable { location: location.to_owned(), problem })
         })
     }
