@@ -33,7 +33,7 @@ const SECONDS_PER_DAY: u64 = 86_400;
 
 pub(crate) async fn run(vars: &Vars, args: &CheckArgs) -> Result<ExitCode, StartError> {
     let settings = wiring::settings(vars)?;
-    let client = parts::usage_client(&settings)?;
+    let client = parts::usage_client(&settings);
     describe(&settings);
 
     let measured = settings.measured();

@@ -45,9 +45,9 @@ pub fn run() -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
     let vars = || wiring::variables(cli.env_file.as_deref());
     match cli.command {
-        Command::Serve => serve::run(&vars()?).await.map(|()| ExitCode::SUCCESS),
-        Command::Cycle(args) => cycle_command::run(&vars()?, &args).await,
-        Command::Check(args) => check::run(&vars()?, &args).await,
+        Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
+        Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
+        Command::Check(args) => check::run(&vars().await?, &args).await,
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
         Command::CalibrateServer => Ok(calibrate::server::run().map(|()| ExitCode::SUCCESS)?),

@@ -89,11 +89,15 @@ impl CycleReport {
     pub(super) fn log(&self) {
         let summary = self.summary();
         let failed = summary.probes - summary.succeeded;
+        let by_kind: Vec<String> = summary.failures.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
         info!(
             cycle_id = summary.cycle_id,
             probes = summary.probes,
             failed,
+            failures = by_kind.join(","),
             written = summary.written,
+            already_there = summary.already_there.join(","),
+            not_written = summary.write_errors.len(),
             cost_usd = summary.cost_usd,
             "cycle {}: {} probes, {failed} failed, {} rows written",
             summary.cycle_id,

@@ -11,7 +11,7 @@ mod index;
 mod memory;
 mod s3;
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -176,6 +176,10 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The kept catalog of `environment`, if there is one.
     async fn load_catalog(&self, environment: &Environment) -> Result<Option<Bytes>, StoreError>;
+
+    /// From now on an append may take this long, retries included: for a function that is about to be stopped. Stores that
+    /// wait for nothing have no use for it.
+    fn set_append_budget(&self, _budget: Duration) {}
 
     /// What `/health` shows. Must not block on the network for long.
     async fn health(&self) -> StoreHealth;
