@@ -5,7 +5,9 @@
 
 mod support;
 
+mod corpora;
 mod faults;
+mod lateness;
 mod quirks;
 mod streams;
 mod tls;
