@@ -13,8 +13,11 @@ use llm_monitor_core::{
     record::ERROR_MESSAGE_MAX_CHARS,
 };
 
+/// A target's check: panics where it does not hold.
+pub(crate) type Check = fn(&[u8]);
+
 /// Every target's name, and what it checks.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub(crate) const TARGETS: [(&str, Check); 7] = [
     ("decode_sse", decode_sse),
     ("decode_ndjson", decode_ndjson),
     ("read_openai", read_openai),
@@ -25,37 +28,37 @@ pub const TARGETS: [(&str, fn(&[u8])); 7] = [
 ];
 
 /// Any split of a stream of server-sent events gives the same frames.
-pub fn decode_sse(bytes: &[u8]) {
+pub(crate) fn decode_sse(bytes: &[u8]) {
     decode(Framing::Sse, bytes);
 }
 
 /// Any split of a stream of lines gives the same frames.
-pub fn decode_ndjson(bytes: &[u8]) {
+pub(crate) fn decode_ndjson(bytes: &[u8]) {
     decode(Framing::Ndjson, bytes);
 }
 
 /// See [`read`].
-pub fn read_openai(bytes: &[u8]) {
+pub(crate) fn read_openai(bytes: &[u8]) {
     read(Provider::OpenAi, bytes);
 }
 
 /// See [`read`].
-pub fn read_anthropic(bytes: &[u8]) {
+pub(crate) fn read_anthropic(bytes: &[u8]) {
     read(Provider::Anthropic, bytes);
 }
 
 /// See [`read`].
-pub fn read_gemini(bytes: &[u8]) {
+pub(crate) fn read_gemini(bytes: &[u8]) {
     read(Provider::Gemini, bytes);
 }
 
 /// See [`read`].
-pub fn read_ollama(bytes: &[u8]) {
+pub(crate) fn read_ollama(bytes: &[u8]) {
     read(Provider::Ollama, bytes);
 }
 
 /// An answer that is no stream (the first two bytes are its status) is a failure with a kind and a message of bounded length.
-pub fn refusal(bytes: &[u8]) {
+pub(crate) fn refusal(bytes: &[u8]) {
     let Some((status, body)) = bytes.split_first_chunk::<2>() else { return };
     let Ok(status) = StatusCode::from_u16(200 + u16::from_be_bytes(*status) % 400) else { return };
     let headers = HeaderMap::new();
