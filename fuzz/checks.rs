@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveDate};
 use http::{HeaderMap, StatusCode};
 use llm_monitor_core::{
     probe::{
@@ -11,13 +12,15 @@ use llm_monitor_core::{
     },
     provider::{Framing, Provider, Quirks, Refused},
     record::ERROR_MESSAGE_MAX_CHARS,
+    usage::{self, Kept},
 };
+use rust_decimal::Decimal;
 
 /// A target's check: panics where it does not hold.
 pub(crate) type Check = fn(&[u8]);
 
 /// Every target's name, and what it checks.
-pub(crate) const TARGETS: [(&str, Check); 7] = [
+pub(crate) const TARGETS: [(&str, Check); 8] = [
     ("decode_sse", decode_sse),
     ("decode_ndjson", decode_ndjson),
     ("read_openai", read_openai),
@@ -25,6 +28,7 @@ pub(crate) const TARGETS: [(&str, Check); 7] = [
     ("read_gemini", read_gemini),
     ("read_ollama", read_ollama),
     ("refusal", refusal),
+    ("usage_report", usage_report),
 ];
 
 /// Any split of a stream of server-sent events gives the same frames.
@@ -71,6 +75,24 @@ pub(crate) fn refusal(bytes: &[u8]) {
         assert!(!message.contains(char::is_control), "{message:?}");
         let _ = provider.wire().adapt(&refused, Quirks::default());
     }
+}
+
+/// A usage endpoint's answer gives entries that can be priced and kept: each model once, no number below 0, and what was
+/// written to the usage file is recognised after a restart.
+pub(crate) fn usage_report(bytes: &[u8]) {
+    let Ok(report) = usage::parse(bytes) else { return };
+    let mut codes: Vec<&str> = report.entries.iter().map(|entry| entry.llm_code.as_str()).collect();
+    codes.sort_unstable();
+    assert!(codes.windows(2).all(|pair| pair[0] != pair[1]) && codes.iter().all(|code| !code.is_empty()));
+    for entry in &report.entries {
+        let amounts = [entry.cost_usd, entry.input_tokens, entry.output_tokens, entry.prompts];
+        assert!(amounts.into_iter().flatten().all(|amount| amount.is_finite() && amount >= 0.0), "{entry:?}");
+        assert!([entry.input_rate_usd, entry.output_rate_usd].into_iter().flatten().all(|rate| rate >= Decimal::ZERO));
+    }
+    let rows = Kept::default().changed_rows(&report, DateTime::UNIX_EPOCH);
+    let file = [usage::KEPT_HEADER.as_bytes(), b"\n", &rows].concat();
+    let kept = Kept::from_csv(NaiveDate::default(), Some(&file));
+    assert!(kept.changed_rows(&report, DateTime::UNIX_EPOCH).is_empty(), "{report:?}");
 }
 
 fn decode(framing: Framing, bytes: &[u8]) {
