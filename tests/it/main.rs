@@ -3,6 +3,7 @@
 // Here a failed expectation is a failed test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod calibrate;
 mod check;
 mod corpora;
 mod crash;
