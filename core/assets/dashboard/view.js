@@ -37,7 +37,8 @@ export function viewOf() {
   const interval = intervalOf(parts.recent.value ?? []);
   const newsOf = (name) => environmentHealth(name, { health, unreachable, sinceHealth });
   const groups = new Map((parts.summary.value ?? []).map((group) => [key(group.environment, group.name), group]));
-  const sparks = new Map((parts.sparks.value?.columns ?? []).map((column) => [key(column.environment, column.name), column.values]));
+  const begun = (parts.sparks.value?.times ?? []).filter((time) => time <= asked.to).length;
+  const sparks = new Map((parts.sparks.value?.columns ?? []).map((column) => [key(column.environment, column.name), column.values.slice(0, begun)]));
   const allNames = modelNames();
 
   const cell = (environment, name) => {
