@@ -9,7 +9,7 @@ import { BEATS, beatsOf, intervalOf } from "./views/heartbeat.js";
 /** The order in which teams name their stages; others follow by name. */
 const STAGES = ["dev", "development", "test", "qa", "staging", "preprod", "prod", "production"];
 /** About as many buckets as a chart can show. */
-const BUCKETS = 90;
+const BUCKETS = 170;
 
 /** What the parts are asked for. */
 export function question() {
@@ -35,7 +35,9 @@ export function viewOf() {
   const sinceHealth = (Date.now() - parts.health.at) / 1000;
   const unreachable = parts.health.error;
   const interval = intervalOf(parts.recent.value ?? []);
-  const newsOf = (name) => environmentHealth(name, { health, unreachable, sinceHealth });
+  // As /health has it: three intervals, and never under 90 s.
+  const staleAfter = interval == null ? null : Math.max(3 * interval, 90);
+  const newsOf = (name) => ({ ...environmentHealth(name, { health, unreachable, sinceHealth }), staleAfter });
   const groups = new Map((parts.summary.value ?? []).map((group) => [key(group.environment, group.name), group]));
   const begun = (parts.sparks.value?.times ?? []).filter((time) => time <= asked.to).length;
   const sparks = new Map((parts.sparks.value?.columns ?? []).map((column) => [key(column.environment, column.name), column.values.slice(0, begun)]));
