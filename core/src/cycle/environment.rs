@@ -116,14 +116,15 @@ impl MeasuredEnvironment {
     }
 
     /// Today's report. Just after midnight (UTC) an endpoint may know of no use yet: then yesterday's tells which models are
-    /// in use and at what rates, and their use today is none.
+    /// in use and at what rates, and their use today is none. Where that fails, so has the endpoint: an empty list would take
+    /// the place of the last good one.
     async fn fetch(&self, stages: &Stages, day: NaiveDate) -> Result<Report, UsageError> {
         let (url, token) = (&self.measured.usage_url, self.measured.usage_token.as_ref());
         let today = stages.usage.fetch(url, token, day).await?;
         let yesterday =
             day.checked_sub_days(Days::new(1)).filter(|_| today.entries.is_empty() && today.skipped.is_empty());
         let Some(yesterday) = yesterday else { return Ok(today) };
-        let Ok(mut report) = stages.usage.fetch(url, token, yesterday).await else { return Ok(today) };
+        let mut report = stages.usage.fetch(url, token, yesterday).await?;
         for entry in &mut report.entries {
             (entry.cost_usd, entry.prompts) = (Some(0.0), Some(0.0));
             (entry.input_tokens, entry.output_tokens) = (Some(0.0), Some(0.0));
