@@ -125,13 +125,6 @@ mod portable {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::expect_used)]
-    use std::future::poll_fn;
-
-    use tokio::{
-        io::{AsyncWriteExt, ReadBuf},
-        net::{TcpListener, TcpStream},
-    };
-
     use super::*;
 
     #[test]
@@ -145,6 +138,13 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn bytes_that_waited_are_as_old_as_their_wait() {
+        use std::future::poll_fn;
+
+        use tokio::{
+            io::{AsyncWriteExt, ReadBuf},
+            net::{TcpListener, TcpStream},
+        };
+
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let mut client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
         let (mut server, _) = listener.accept().await.expect("a connection");

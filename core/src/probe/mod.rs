@@ -1,7 +1,8 @@
 //! One target -> one record. Never an error: a failed probe is data.
 //!
-//! Every probe opens a connection of its own, so that records compare with each other. Instants are taken when reads return,
-//! before anything looks at the bytes; durations are derived from them afterwards ([`timeline`]).
+//! Every probe opens a connection of its own, so that records compare with each other. What counts is when bytes arrived: on
+//! Linux the kernel says so, elsewhere it is the instant at which their read returned, before anything looked at them.
+//! Durations are derived from these instants afterwards ([`timeline`]).
 
 pub mod answer;
 mod arrival;
@@ -245,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_failed_probe() {
-        let limit = limit(Duration::from_secs(60));
+        let limit = limit(Duration::from_mins(1));
         let ended = limit.enforce(async { panic!("a bug in a reader") }).await;
         let failure = ended.and_then(Result::err);
         assert_eq!(failure.and_then(|failure| failure.kind), Some(ErrorKind::MalformedResponse));
