@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use rustls::ClientConfig;
 use tokio::{sync::OnceCell, time::timeout_at};
 
-use self::{attempt::Attempt, lateness::Lateness, memory::Memory, timeline::ms};
+use self::{arrival::Stamping, attempt::Attempt, lateness::Lateness, memory::Memory, timeline::ms};
 use crate::{
     catalog::Target,
     provider::Ask,
@@ -55,6 +55,7 @@ pub struct Prober {
     tls: OnceCell<Arc<ClientConfig>>,
     memory: Memory,
     lateness: Lateness,
+    _stamping: Stamping,
 }
 
 impl Prober {
@@ -66,6 +67,7 @@ impl Prober {
             tls: OnceCell::new(),
             memory: Memory::default(),
             lateness: Lateness::default(),
+            _stamping: Stamping::keep(),
         }
     }
 
