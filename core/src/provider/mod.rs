@@ -1,7 +1,7 @@
 //! The wire formats, one file each: what to send, and what the bytes that come back mean. No IO, no clock, no secrets kept.
 //!
 //! A provider turns an [`Ask`] into an [`HttpRequest`] ([`Wire::request`]) and gives a [`Reader`] that turns each decoded
-//! [`Frame`] of the stream into [`Event`]s. Adding one is one file here and one line in the table below.
+//! [`Frame`] of the stream into [`Event`]s. Adding one is one file here, its `mod` line, and one line in the table below.
 
 pub mod anthropic;
 pub mod azure;
@@ -79,7 +79,7 @@ impl fmt::Display for Provider {
 
 /// The word names no provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a provider is one of openai, azure, anthropic, gemini, ollama")]
+#[error("a provider is one of {}", Provider::ALL.map(Provider::as_str).join(", "))]
 pub struct UnknownProvider;
 
 impl FromStr for Provider {
