@@ -10,7 +10,7 @@ use llm_monitor_core::{
     parts,
     probe::Schedule,
     record::CycleId,
-    settings::{Settings, Vars},
+    settings::{Settings, StoreSettings, Vars},
     store::{Backlog, Store},
 };
 use tokio::net::TcpListener;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
+    demo,
     schedule::{self, Due, SystemClock},
     signals, unsaved,
     wiring::{self, StartError},
@@ -34,6 +35,7 @@ pub(crate) async fn run(vars: &Vars) -> Result<(), StartError> {
     let listener = bind(&settings.serving.listen).await?;
     let store = wiring::open_store(&settings).await?;
     warn_of_open_door(&settings, &listener);
+    warn_of_demo_rows(&settings);
     let service = Service { settings: &settings, store, listener, stop };
     service.run(&|_| {}, |_| {}).await
 }
@@ -104,6 +106,14 @@ fn another_port(address: &str) -> String {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "8000"));
     let next = port.parse::<u16>().ok().and_then(|port| port.checked_add(1)).unwrap_or(8001);
     format!("{host}:{next}")
+}
+
+fn warn_of_demo_rows(settings: &Settings) {
+    if let StoreSettings::File { path } = &settings.storing.store
+        && demo::begins_with_demo_rows(path)
+    {
+        warn!("{} holds a demo's rows (location=demo); to start without them, move it away", path.display());
+    }
 }
 
 fn warn_of_open_door(settings: &Settings, listener: &TcpListener) {

@@ -112,8 +112,34 @@ impl fmt::Debug for Access {
     }
 }
 
+/// The settings by which a provider is reached, as its own SDK names them.
+#[derive(Debug, Clone, Copy)]
+pub struct Variables {
+    /// Holds the key; `None` where none is wanted.
+    pub key: Option<&'static str>,
+    /// Hold the base URL, newest name first.
+    pub base_url: &'static [&'static str],
+    /// `None` where every user has an own.
+    pub default_base_url: Option<&'static str>,
+    /// Holds the API's version, where requests name one.
+    pub api_version: Option<&'static str>,
+}
+
 /// What a provider's wire format does.
 pub trait Wire: Send + Sync {
+    /// The settings by which it is reached.
+    fn variables(&self) -> Variables;
+
+    /// Whether `model`'s name alone tells that this provider serves it.
+    fn serves(&self, _model: &str) -> bool {
+        false
+    }
+
+    /// What the provider calls the model that the usage endpoint calls `model`.
+    fn name_of<'m>(&self, model: &'m str) -> &'m str {
+        model
+    }
+
     /// How the answer's body is cut into frames.
     fn framing(&self) -> Framing;
 
