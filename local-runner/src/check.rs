@@ -1,11 +1,18 @@
 //! `check`: what would be monitored, what not and why, and what a day of it costs.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
+use futures_util::{StreamExt, stream};
 use llm_monitor_core::{
     catalog::{Catalog, Plan, Target},
     cycle::Measured,
+    parts,
+    probe::{Prober, Schedule},
+    record::{CycleId, Record},
     redact,
     settings::{Mode, Settings, StoreSettings, Vars},
     usage::UsageClient,
@@ -15,7 +22,6 @@ use rust_decimal::Decimal;
 use crate::{
     cli::CheckArgs,
     output::{records_table, say, table},
-    probe_all,
     wiring::{self, StartError},
 };
 
@@ -27,7 +33,7 @@ const SECONDS_PER_DAY: u64 = 86_400;
 
 pub(crate) async fn run(vars: &Vars, args: &CheckArgs) -> Result<ExitCode, StartError> {
     let settings = wiring::settings(vars)?;
-    let client = wiring::usage_client(&settings)?;
+    let client = parts::usage_client(&settings);
     describe(&settings);
 
     let measured = settings.measured();
@@ -44,7 +50,7 @@ pub(crate) async fn run(vars: &Vars, args: &CheckArgs) -> Result<ExitCode, Start
     if args.probe {
         say(format!("\nSending {} probes …", targets.len()));
         let records = probe_all(&settings, targets).await;
-        is_well &= records.iter().all(llm_monitor_core::record::Record::is_success);
+        is_well &= records.iter().all(Record::is_success);
         say(records_table(&records).to_string());
         for record in &records {
             if let Some(message) = record.error_message() {
@@ -67,7 +73,11 @@ fn describe(settings: &Settings) {
         Mode::Full => say(format!("  mode       full: measures {measured}")),
         Mode::Simple => say(format!("  mode       simple: measures {measured}; derives {derived} (simulated=true)")),
     }
-    say(format!("  interval   {} s, probe time limit {} s", monitoring.interval.as_secs(), monitoring.timeout.as_secs_f64()));
+    say(format!(
+        "  interval   {} s, probe time limit {} s",
+        monitoring.interval.as_secs(),
+        monitoring.timeout.as_secs_f64()
+    ));
     say(format!("  location   {}", monitoring.location));
     match &settings.storing.store {
         StoreSettings::File { path } => say(format!("  store      {}", path.display())),
@@ -112,6 +122,14 @@ fn print_catalog(plan: &Plan, catalog: &Catalog) {
     say(models.to_string());
 }
 
+/// One probe of each target; nothing is stored.
+async fn probe_all(settings: &Settings, targets: Vec<Target>) -> Vec<Record> {
+    let prober = Prober::new(settings.monitoring.location.clone());
+    let schedule = Schedule { cycle_id: CycleId::at(Utc::now()), due: Instant::now(), stop_by: None };
+    let probes = targets.iter().map(|target| prober.probe(target, &schedule));
+    stream::iter(probes).buffer_unordered(settings.probing.max_concurrent).collect().await
+}
+
 /// The most that a day of monitoring can cost at these rates and this interval.
 #[derive(Debug, PartialEq, Eq)]
 struct Forecast {
@@ -145,6 +163,9 @@ fn print_forecast(settings: &Settings, targets: &[Target]) {
         forecast.usd_per_day.round_dp(4).normalize(),
     ));
     if forecast.without_price > 0 {
-        say(format!("{} of the models have no known price: what they cost is not in that sum.", forecast.without_price));
+        say(format!(
+            "{} of the models have no known price: what they cost is not in that sum.",
+            forecast.without_price
+        ));
     }
 }

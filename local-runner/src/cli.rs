@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::mock;
+use crate::{calibrate, mock};
 
 /// Measures what your language models really feel like, in every environment, right now and over time, and what they cost.
 #[derive(Debug, Parser)]
@@ -19,9 +19,9 @@ use crate::mock;
                   llm-monitor serve    monitor, and answer on http://127.0.0.1:8000"
 )]
 pub(crate) struct Cli {
-    /// File of variables; real environment variables win over it
-    #[arg(long, global = true, value_name = "FILE", default_value = ".env")]
-    pub(crate) env_file: PathBuf,
+    /// File of variables; real environment variables win over it [default: .env, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -38,15 +38,21 @@ pub(crate) enum Command {
                             Examples:\n  llm-monitor cycle\n  llm-monitor cycle --json | jq '.records[] | .ttft_ms'")]
     Cycle(CycleArgs),
     /// Check the settings, reach the usage endpoints, and forecast what a day of monitoring costs
-    #[command(after_help = "Exit code: 0 all is well, 1 something would not be monitored as it should, 2 unusable settings.\n\n\
-                            Examples:\n  llm-monitor check\n  llm-monitor check --probe     also send each model one probe")]
+    #[command(
+        after_help = "Exit code: 0 all is well, 1 something would not be monitored as it should, 2 unusable settings.\n\n\
+                            Examples:\n  llm-monitor check\n  llm-monitor check --probe     also send each model one probe"
+    )]
     Check(CheckArgs),
     /// See it work: a mock of everything outside, and the monitor, in one process
     #[command(after_help = "Needs no key and no internet. Leaves nothing behind but the CSV file that it names.\n\n\
                             Examples:\n  llm-monitor demo\n  llm-monitor demo --interval 2 --cycles 3")]
     Demo(DemoArgs),
     /// Serve a usage endpoint and LLM servers that really stream, for trying things out
-    Mock(mock::command::MockArgs),
+    Mock(mock::command::Args),
+    Calibrate(calibrate::command::Args),
+    /// What `calibrate` measures against
+    #[command(hide = true)]
+    CalibrateServer,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,8 @@
 //! `demo`: a mock of everything outside, and the monitor, in one process. Real requests, real measurements, no key, no internet.
 
 use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -8,7 +10,7 @@ use std::{
 use anyhow::Context;
 use llm_monitor_core::{
     cycle::{CycleReport, OnProgress, Progress},
-    provider::Provider,
+    parts,
     record::{Environment, Record, csv},
     settings::{Settings, Vars},
     store::{Backlog, FileStore},
@@ -26,25 +28,28 @@ use crate::{
 
 /// Marks the demo's rows, so that no one mistakes them for their own.
 const LOCATION: &str = "demo";
+/// How much of a file's beginning and end is looked at: some dozen rows.
+const END_BYTES: u64 = 16 * 1024;
 /// How many ports after the usual one are tried.
 const PORTS_TRIED: u16 = 20;
 
 pub(crate) async fn run(args: &DemoArgs) -> Result<(), StartError> {
     let stop = signals::stop_on_signal()?;
-    let mock = Mock::start_on_free_port(MockConfig::demo()).await.context("cannot start the mock servers")?;
+    let config = MockConfig { or_free_port: true, ..MockConfig::built_in().context("the built-in mock")? };
+    let environments = config.environment_names();
+    let mock = Mock::start(config).context("cannot start the mock servers")?;
     let listener = bind_free(&args.listen).await?;
     let csv_path = csv_path(&args.csv);
-    let settings = wiring::settings(&variables(&mock, args, &csv_path)?)?;
+    let settings = wiring::settings(&variables(&mock, &environments, args, &csv_path)?)?;
 
-    // What a store keeps beside the CSV is of no use after a demo: it goes with the process.
-    let beside = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let store = FileStore::open_with(&csv_path, beside.path()).await.map_err(StartError::Store)?;
+    let store = parts::open_file(csv_path.clone()).await?;
+    let beside = store.folder();
 
     let url = format!("http://{}", listener.local_addr().context("the listening address")?);
     let screen = Screen::new(&settings, intro(&url, &mock, &csv_path));
     screen.draw();
 
-    let on_progress: &OnProgress = &|progress| screen.progress(progress);
+    let on_progress: &OnProgress<'_> = &|progress| screen.progress(progress);
     let mut cycles_left = args.cycles;
     let service =
         Service { settings: &settings, store: Arc::new(Backlog::new(Arc::new(store))), listener, stop: stop.clone() };
@@ -58,60 +63,76 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), StartError> {
         }
     };
     service.run(on_progress, on_cycle).await?;
-    mock.stop().await;
+    mock.stop();
+    // What the store keeps beside a demo's CSV (usage, catalogs) is of no use after it.
+    if let Err(error) = std::fs::remove_dir_all(&beside) {
+        say(format!("{} could not be removed: {error}", beside.display()));
+    }
     say(format!("\nThe demo's rows are in {}; nothing else is left behind.", csv_path.display()));
     Ok(())
 }
 
 /// The demo's own settings: none of the user's real variables takes part, so no real key can go anywhere.
-fn variables(mock: &MockServer, args: &DemoArgs, csv_path: &Path) -> anyhow::Result<Vars> {
-    let mut pairs = vec![
-        ("MULTI_ENV_MODE".to_owned(), "full".to_owned()),
-        ("MONITOR_INTERVAL".to_owned(), args.interval.to_string()),
-        ("LLM_API_TIMEOUT".to_owned(), "4".to_owned()),
-        ("PROBE_LOCATION".to_owned(), LOCATION.to_owned()),
-        ("LATENCY_DATA_CSV".to_owned(), csv_path.to_str().context("--csv: expected a Unicode path")?.to_owned()),
+fn variables(
+    mock: &MockServer,
+    environments: &[Environment],
+    args: &DemoArgs,
+    csv_path: &Path,
+) -> anyhow::Result<Vars> {
+    let csv_path = csv_path.to_str().context("--csv: expected a Unicode path")?;
+    let own = [
+        ("MONITOR_INTERVAL", args.interval.to_string()),
+        ("LLM_API_TIMEOUT", "4".to_owned()),
+        ("PROBE_LOCATION", LOCATION.to_owned()),
+        ("LATENCY_DATA_CSV", csv_path.to_owned()),
     ];
-    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"] {
-        pairs.push((name.to_owned(), "demo-key".to_owned()));
-    }
-    let bases = [
-        (Provider::OpenAi, "OPENAI_BASE_URL"),
-        (Provider::Anthropic, "ANTHROPIC_BASE_URL"),
-        (Provider::Gemini, "GEMINI_BASE_URL"),
-        (Provider::Ollama, "OLLAMA_BASE_URL"),
-    ];
-    for name in ["dev", "test", "qa", "prod"] {
-        let environment: Environment = name.parse()?;
-        let prefix = name.to_ascii_uppercase();
-        pairs.push((format!("{prefix}_USAGE_ENDPOINT"), mock.usage_url(&environment).to_string()));
-        for (provider, variable) in bases {
-            pairs.push((format!("{prefix}_{variable}"), mock.base_url(&environment, provider).to_string()));
-        }
-    }
-    Ok(pairs.into_iter().collect())
+    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+    Ok(mock.settings(environments).into_iter().chain(own).collect())
 }
 
 /// The file to write: `wanted`, unless that holds somebody's real measurements; these are never mixed with a demo's.
 fn csv_path(wanted: &Path) -> PathBuf {
-    if is_of_a_demo(wanted) {
+    if is_free(wanted) {
         return wanted.to_owned();
     }
     let stem = wanted.file_stem().and_then(|stem| stem.to_str()).unwrap_or("latency_data");
     wanted.with_file_name(format!("{stem}-demo.csv"))
 }
 
-/// Whether `path` is absent, empty, or begins with a demo's rows.
-fn is_of_a_demo(path: &Path) -> bool {
-    use std::io::Read;
-    let Ok(file) = std::fs::File::open(path) else { return !path.exists() };
-    let mut head = Vec::new();
-    if file.take(16 * 1024).read_to_end(&mut head).is_err() {
-        return false;
+/// Whether `path` begins and ends with a demo's rows, or holds none and has no folder of kept usage beside it.
+fn is_free(path: &Path) -> bool {
+    match rows_at_ends(path) {
+        // Somebody may have put the rows elsewhere and left the folder, which the demo would take away at its end.
+        Ok(rows) if rows.is_empty() => !FileStore::folder_beside(path).exists(),
+        Ok(rows) => rows.iter().all(|record| record.location.as_deref() == Some(LOCATION)),
+        Err(_) => false,
     }
-    let whole_lines = head.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| head.get(..=end).unwrap_or(&[]));
-    let first = csv::decode(whole_lines, 2).records.into_iter().next();
-    first.map_or(head.len() <= csv::header_line().len() + 1, |record| record.location.as_deref() == Some(LOCATION))
+}
+
+/// The first row of the file at `path` and the last; none where the file is absent or holds at most a header.
+///
+/// # Errors
+/// It cannot be read, or holds something other than rows.
+fn rows_at_ends(path: &Path) -> io::Result<Vec<Record>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let len = file.seek(SeekFrom::End(0))?;
+    let header = csv::header_line() + "\n";
+    let mut rows = Vec::new();
+    for from in [0, len.saturating_sub(END_BYTES)] {
+        file.seek(SeekFrom::Start(from))?;
+        let mut text = if from == 0 { Vec::new() } else { header.clone().into_bytes() };
+        (&file).take(END_BYTES).read_to_end(&mut text)?;
+        let decoded = csv::decode(&text, 2).records;
+        rows.extend(if rows.is_empty() { decoded.into_iter().next() } else { decoded.into_iter().next_back() });
+    }
+    if rows.is_empty() && len > header.len() as u64 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(rows)
 }
 
 async fn bind_free(address: &str) -> anyhow::Result<TcpListener> {
@@ -194,7 +215,11 @@ fn line(record: &Record) -> String {
         (Some(ttft_ms), Some(latency_ms)) if record.is_success() => {
             format!("first token {:>8}  end to end {:>8}", duration(ttft_ms), duration(latency_ms))
         }
-        _ => format!("{}: {}", record.error_kind().map_or("error", |kind| kind.as_str()), record.error_message().unwrap_or("")),
+        _ => format!(
+            "{}: {}",
+            record.error_kind().map_or("error", |kind| kind.as_str()),
+            record.error_message().unwrap_or("")
+        ),
     };
     format!("{:<5} {:<28} {result}", record.environment, record.model_name)
 }
@@ -208,25 +233,45 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    fn row(location: &str) -> Vec<u8> {
+        let mut record = Record::new("gpt-4o", Environment::dev(), chrono::Utc::now());
+        record.location = Some(location.to_owned());
+        record.latency_ms = Some(1.0);
+        let mut text = Vec::new();
+        csv::encode(&record, &mut text);
+        text
+    }
+
     #[test]
     fn a_demo_never_writes_into_somebodys_real_measurements() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("latency_data.csv");
+        let other = folder.path().join("latency_data-demo.csv");
         assert_eq!(csv_path(&path), path, "an absent file is the demo's");
 
-        let write = |location: &str| {
-            let mut record = Record::new("gpt-4o", Environment::dev(), chrono::Utc::now());
-            record.location = Some(location.to_owned());
-            record.latency_ms = Some(1.0);
-            let mut text = (csv::header_line() + "\n").into_bytes();
-            csv::encode(&record, &mut text);
-            std::fs::write(&path, text).expect("written");
+        let write = |rows: &[Vec<u8>]| {
+            std::fs::write(&path, [csv::header_line().as_bytes(), b"\n", &rows.concat()].concat()).expect("written");
         };
-        write(LOCATION);
+        write(&vec![row(LOCATION); 200]);
         assert_eq!(csv_path(&path), path, "a demo's file is added to");
-        write("eu-west-1");
-        assert_eq!(csv_path(&path), folder.path().join("latency_data-demo.csv"));
+        write(&[row("eu-west-1")]);
+        assert_eq!(csv_path(&path), other);
+        write(&[vec![row(LOCATION); 200], vec![row("eu-west-1")]].concat());
+        assert_eq!(csv_path(&path), other, "`serve` went on in a demo's file");
         std::fs::write(&path, "model_name,timestamp\n").expect("written");
         assert_eq!(csv_path(&path), path);
+        std::fs::write(&path, "no rows\n".repeat(100)).expect("written");
+        assert_eq!(csv_path(&path), other);
+    }
+
+    #[test]
+    fn a_folder_of_kept_usage_without_rows_beside_it_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("latency_data.csv");
+        std::fs::create_dir(folder.path().join("latency_data.d")).expect("a folder");
+        let other = folder.path().join("latency_data-demo.csv");
+        assert_eq!(csv_path(&path), other, "the demo takes its own folder away at its end");
+        std::fs::write(&path, csv::header_line() + "\n").expect("written");
+        assert_eq!(csv_path(&path), other);
     }
 }

@@ -1,5 +1,6 @@
 //! LLM Monitor on one machine. `main` calls [`run`]; the [`mock`] servers are public because tests drive them too.
 
+pub mod calibrate;
 mod check;
 mod cli;
 mod cycle_command;
@@ -12,7 +13,7 @@ mod signals;
 mod unsaved;
 mod wiring;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use llm_monitor_core::{
@@ -29,24 +30,27 @@ const COULD_NOT_RUN: u8 = 2;
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::init(LogFormat::Text, log_filter(&cli.command));
+    let process = Vars::from_process();
+    telemetry::init(LogFormat::Text, process.get("RUST_LOG").unwrap_or(log_filter(&cli.command)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    match runtime.block_on(dispatch(&cli)) {
-        Ok(code) => code,
-        Err(error) => fail(&error.to_string()),
-    }
+    let code = runtime.block_on(dispatch(cli)).unwrap_or_else(|error| fail(&error.to_string()));
+    // All that had to be written is. A name's resolution cannot be broken off, and may take longer than a person waits.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
 }
 
-async fn dispatch(cli: &Cli) -> Result<ExitCode, StartError> {
-    let vars = || wiring::variables(&cli.env_file);
-    match &cli.command {
-        Command::Serve => serve::run(&vars()?).await.map(|()| ExitCode::SUCCESS),
-        Command::Cycle(args) => cycle_command::run(&vars()?, args).await,
-        Command::Check(args) => check::run(&vars()?, args).await,
-        Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
+async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
+    let vars = || wiring::variables(cli.env_file.as_deref());
+    match cli.command {
+        Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
+        Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
+        Command::Check(args) => check::run(&vars().await?, &args).await,
+        Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
+        Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
+        Command::CalibrateServer => Ok(calibrate::server::run().map(|()| ExitCode::SUCCESS)?),
         Command::Mock(args) => Ok(mock::command::run(args).await.map(|()| ExitCode::SUCCESS)?),
     }
 }
@@ -55,7 +59,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode, StartError> {
 fn log_filter(command: &Command) -> &'static str {
     match command {
         Command::Serve | Command::Mock(_) => "info",
-        Command::Cycle(_) | Command::Check(_) => "warn",
+        Command::Cycle(_) | Command::Check(_) | Command::Calibrate(_) | Command::CalibrateServer => "warn",
         Command::Demo(_) => "error",
     }
 }

@@ -5,7 +5,7 @@ use std::{
     io::{IsTerminal, Write},
 };
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use llm_monitor_core::record::{Environment, Record};
 
 /// Writes `text` and a line feed to standard output. A reader that went away (`| head`) is no error.
@@ -23,7 +23,7 @@ pub(crate) fn is_terminal() -> bool {
 /// An empty table in the house's style. Columns from `first_number` on hold numbers, which stand to the right.
 pub(crate) fn table(header: &[&str], first_number: usize) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header.iter().copied());
+    table.load_style(UTF8_BORDERS_ONLY).set_header(header.iter().copied());
     for column in table.column_iter_mut().skip(first_number) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -32,9 +32,8 @@ pub(crate) fn table(header: &[&str], first_number: usize) -> Table {
 
 /// Every record of a cycle, a row each.
 pub(crate) fn records_table(records: &[Record]) -> Table {
-    let header = [
-        "environment", "model", "provider", "result", "TTFT", "latency", "per token", "tokens in", "out", "cost $",
-    ];
+    let header =
+        ["environment", "model", "provider", "result", "TTFT", "latency", "per token", "tokens in", "out", "cost $"];
     let mut table = table(&header, 4);
     let mut sorted: Vec<&Record> = records.iter().collect();
     sorted.sort_by_key(|record| (record.model_name.clone(), record.environment.clone()));

@@ -6,11 +6,11 @@ use anyhow::Context;
 use chrono::Utc;
 use llm_monitor_core::{
     cycle::{CycleReport, OnProgress},
-    history::History,
-    http::{Api, CorsPolicy, router},
+    http::router,
+    parts,
     probe::Schedule,
     record::CycleId,
-    settings::{Cors, Mode, Settings, Vars},
+    settings::{Settings, Vars},
     store::{Backlog, Store},
 };
 use tokio::net::TcpListener;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    schedule::{self, Due},
+    schedule::{self, Due, SystemClock},
     signals, unsaved,
     wiring::{self, StartError},
 };
@@ -50,22 +50,22 @@ impl Service<'_> {
     /// Monitors and serves until `stop`; then finishes the running cycle's write and closes.
     pub(crate) async fn run(
         self,
-        on_progress: &OnProgress,
+        on_progress: &OnProgress<'_>,
         mut on_cycle: impl FnMut(&CycleReport),
     ) -> Result<(), StartError> {
         let store: Arc<dyn Store> = self.store.clone();
-        let monitor = wiring::monitor(self.settings, Arc::clone(&store))?;
+        let monitor = parts::monitor(self.settings, Arc::clone(&store));
         let address = self.listener.local_addr().context("the listening address")?;
         info!(%address, "listening on http://{address}");
 
-        let api = router(self.api(store));
+        let api = router(parts::api(self.settings, store, Some(Utc::now())));
         let stop = self.stop.clone();
         let server = axum::serve(self.listener, api).with_graceful_shutdown(async move { stop.cancelled().await });
         let server = tokio::spawn(server.into_future());
 
         let (stop, interval) = (&self.stop, self.settings.monitoring.interval);
-        schedule::every(interval, stop, Utc::now, async |Due { scheduled, at }| {
-            let schedule = Schedule { cycle_id: CycleId::at(scheduled), due: at.into_std(), stop_by: None };
+        schedule::every(interval, &SystemClock, stop, async |Due { scheduled, at }| {
+            let schedule = Schedule { cycle_id: CycleId::at(scheduled), due: at, stop_by: None };
             let report = monitor.run(&schedule, stop, on_progress).await;
             on_cycle(&report);
         })
@@ -79,23 +79,6 @@ impl Service<'_> {
         }
         info!("stopped");
         Ok(())
-    }
-
-    fn api(&self, store: Arc<dyn Store>) -> Api {
-        Api {
-            history: Arc::new(History::new(Arc::clone(&store))),
-            store,
-            environments: self.settings.environments(),
-            api_token: self.settings.serving.api_token.clone(),
-            cors: match &self.settings.serving.cors {
-                Cors::Loopback => CorsPolicy::Loopback,
-                Cors::Origins(origins) => CorsPolicy::Origins(origins.clone()),
-            },
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            monitor_interval: self.settings.monitoring.interval,
-            simple_mode: self.settings.monitoring.mode == Mode::Simple,
-            monitor_started_at: Some(Utc::now()),
-        }
     }
 }
 
@@ -126,7 +109,10 @@ fn another_port(address: &str) -> String {
 fn warn_of_open_door(settings: &Settings, listener: &TcpListener) {
     let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     if !is_local && settings.serving.api_token.is_none() {
-        warn!("LISTEN={:?} can be reached from other hosts and API_TOKEN is not set: anyone may read", settings.serving.listen);
+        warn!(
+            "LISTEN={:?} can be reached from other hosts and API_TOKEN is not set: anyone may read",
+            settings.serving.listen
+        );
     }
 }
 

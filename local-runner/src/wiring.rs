@@ -4,12 +4,13 @@ use std::{fmt, path::Path, sync::Arc};
 
 use anyhow::Context;
 use llm_monitor_core::{
-    cycle::Monitor,
-    probe::Prober,
-    settings::{BadLine, Host, Settings, SettingsError, StoreSettings, Vars, dotenv},
-    store::{Backlog, FileStore, S3Store, Store, StoreError},
-    tls,
-    usage::UsageClient,
+    parameters::{Parameters, ParametersError},
+    parts::{self, PartsError},
+    settings::{
+        Host, Settings, SettingsError, Vars,
+        dotenv::{self, BadLine},
+    },
+    store::{Backlog, StoreError},
 };
 
 /// Why a command could not run at all (exit code 2). Displays as lines for a person.
@@ -17,7 +18,8 @@ use llm_monitor_core::{
 pub(crate) enum StartError {
     /// Each line names a variable, its value and what is accepted.
     Settings(SettingsError),
-    Store(StoreError),
+    Parameters(ParametersError),
+    Parts(PartsError),
     Other(anyhow::Error),
 }
 
@@ -25,9 +27,28 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => write!(f, "{error}"),
-            Self::Store(error) => write!(f, "{error}"),
+            Self::Parameters(error) => write!(f, "{error}"),
+            Self::Parts(error) => write!(f, "{error}"),
             Self::Other(error) => write!(f, "{error:#}"),
         }
+    }
+}
+
+impl From<ParametersError> for StartError {
+    fn from(error: ParametersError) -> Self {
+        Self::Parameters(error)
+    }
+}
+
+impl From<PartsError> for StartError {
+    fn from(error: PartsError) -> Self {
+        Self::Parts(error)
+    }
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Parts(error.into())
     }
 }
 
@@ -37,22 +58,28 @@ impl From<anyhow::Error> for StartError {
     }
 }
 
-/// The variables of the process and, below them, of `env_file` (which need not exist).
+/// The variables of the process and, below them, of `named`, or of `.env` where there is one, with the values of the secrets
+/// that they refer to.
 ///
 /// # Errors
-/// The file is there but cannot be read.
-pub(crate) fn variables(env_file: &Path) -> anyhow::Result<Vars> {
+/// The file cannot be read; a reference leads nowhere.
+pub(crate) async fn variables(named: Option<&Path>) -> Result<Vars, StartError> {
     let process = Vars::from_process();
-    let text = match std::fs::read_to_string(env_file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(process),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", env_file.display())),
+    let env_file = named.unwrap_or(Path::new(".env"));
+    let vars = match std::fs::read_to_string(env_file) {
+        Ok(text) => {
+            let (file, bad_lines) = dotenv::parse(&text, &process);
+            for BadLine { line } in bad_lines {
+                tracing::warn!("{} line {line}: expected NAME=value; the line is ignored", env_file.display());
+            }
+            process.or(file)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => process,
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", env_file.display())).map_err(Into::into);
+        }
     };
-    let (file, bad_lines) = dotenv::parse(&text, &process);
-    for BadLine { line } in bad_lines {
-        tracing::warn!("{} line {line}: expected NAME=value; the line is ignored", env_file.display());
-    }
-    Ok(process.or(file))
+    Ok(Parameters::new(vars).resolve().await?)
 }
 
 /// Checked settings.
@@ -60,27 +87,7 @@ pub(crate) fn settings(vars: &Vars) -> Result<Settings, StartError> {
     Settings::from_vars(vars, Host::Local).map_err(StartError::Settings)
 }
 
-/// The store that `settings` name, open for writing.
+/// The store that `settings` name, open for writing, with room in memory for rows that it cannot take now.
 pub(crate) async fn open_store(settings: &Settings) -> Result<Arc<Backlog>, StartError> {
-    match &settings.storing.store {
-        StoreSettings::File { path } => {
-            let store = FileStore::open(path).await.map_err(StartError::Store)?;
-            Ok(Arc::new(Backlog::new(Arc::new(store))))
-        }
-        StoreSettings::S3(options) => Ok(Arc::new(Backlog::new(Arc::new(S3Store::new((**options).clone()))))),
-    }
-}
-
-/// The write path over `store`.
-pub(crate) fn monitor(settings: &Settings, store: Arc<dyn Store>) -> Result<Monitor, StartError> {
-    let usage = usage_client(settings)?;
-    let prober = Arc::new(Prober::new(settings.monitoring.location.clone()));
-    let (measured, variations) = (settings.measured(), settings.monitoring.derived.clone());
-    Ok(Monitor::new(measured, variations, usage, prober, store, settings.probing.max_concurrent))
-}
-
-/// The client for usage endpoints.
-pub(crate) fn usage_client(settings: &Settings) -> Result<UsageClient, StartError> {
-    let tls = tls::client_config().context("cannot set up TLS")?;
-    Ok(UsageClient::new(settings.monitoring.timeout, tls).context("cannot set up the HTTP client")?)
+    Ok(Arc::new(Backlog::new(parts::open_store(settings).await?)))
 }

@@ -1,8 +1,24 @@
-//! Tests of the whole program, over loopback. One binary, so that it links once.
+//! Tests of the whole program: the real binary, started as a user would, and HTTP over loopback. One binary, so that it links
+//! once.
 // Here a failed expectation is a failed test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod calibrate;
+mod check;
+mod corpora;
+mod crash;
+mod cycle;
+mod demo;
+mod dependence;
+mod faults;
+mod lateness;
+mod quirks;
 mod s3_contract;
 mod s3_faults;
 mod s3_objects;
+mod serve;
+mod settings;
+mod streams;
 mod support;
+mod tls;
+mod usage_endpoint;

@@ -29,6 +29,15 @@ pub struct Prices {
     pub output_usd_per_token: Decimal,
 }
 
+impl Prices {
+    /// What that many tokens cost, US dollars, exact and without trailing zeros; the largest decimal where it would be more.
+    pub fn cost(&self, input_tokens: u64, output_tokens: u64) -> Decimal {
+        let input = self.input_usd_per_token.saturating_mul(input_tokens.into());
+        let output = self.output_usd_per_token.saturating_mul(output_tokens.into());
+        input.saturating_add(output).normalize()
+    }
+}
+
 /// One probe to send: everything the probe stage needs to know.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -128,4 +137,21 @@ pub struct UsageStats {
     pub monthly_avg_output_tokens: Option<f64>,
     /// This month's average of a day.
     pub monthly_avg_prompts: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn a_cost_is_exact() {
+        let prices = |input: &str, output: &str| Prices {
+            input_usd_per_token: input.parse::<Decimal>().expect("a rate"),
+            output_usd_per_token: output.parse::<Decimal>().expect("a rate"),
+        };
+        assert_eq!(prices("0.00000015", "0.0000006").cost(120, 502).to_string(), "0.0003192");
+        assert_eq!(prices("0.000001", "0.000001").cost(0, 0).to_string(), "0");
+        assert_eq!(prices("100000000000000000000", "1").cost(u64::MAX, u64::MAX), Decimal::MAX);
+    }
 }

@@ -1,1 +1,129 @@
-//! http
+//! The HTTP API: one router, served as it is by every host and called as it is by the tests.
+
+mod assets;
+mod auth;
+mod badge;
+mod compare;
+mod compression;
+mod cors;
+mod costs;
+mod docs;
+mod error;
+mod etag;
+mod export;
+mod guard;
+mod health;
+mod latency;
+mod latency_record;
+mod metrics;
+mod models;
+mod new_record;
+mod openapi;
+mod parameters;
+mod root;
+mod series;
+mod summary;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use crate::{history::History, record::Environment, store::Store};
+
+pub use badge::ShieldsBadge;
+pub use compare::{CompareAnswer, ComparedModel, ComparedSide, DifferenceMs, SideFigures};
+pub use cors::CorsPolicy;
+pub use costs::{
+    CostsAnswer, MonitoringOfDay, MonitoringOfModel, MonitoringOfMonth, MonitoringSums, PriceChangeAnswer, ProbeSum,
+    UsageOfDay, UsageOfModel, UsageOfMonth, UsageSum, UsageSums,
+};
+pub use error::{FieldProblem, Problem};
+pub use health::{CatalogHealth, EnvironmentHealth, Health, HealthStatus, LastCycle, StoreState};
+pub use latency_record::LatencyRecord;
+pub use models::{Model, Pricing, Usage};
+pub use new_record::NewRecord;
+pub use series::{OneSeries, SeriesAnswer};
+pub use summary::{DistributionMs, GroupSummary, LastRecord, PhasesMs, SummaryAnswer};
+
+/// Largest request body that is read.
+const BODY_LIMIT_BYTES: usize = 64 * 1024;
+
+/// What the API answers from. Its answers derive from the store, so that a process that just started, or serves one request
+/// and ends, gives the same ones.
+#[derive(Debug)]
+pub struct Api {
+    /// Where records, catalogs and usage are kept.
+    pub store: Arc<dyn Store>,
+    /// Over the same store.
+    pub history: Arc<History>,
+    /// The configured environments, in the order of the settings.
+    pub environments: Vec<Environment>,
+    /// Every `/api` request needs it; `None`: reads are open and nothing can be posted.
+    pub api_token: Option<SecretString>,
+    /// Whose pages may call from a browser.
+    pub cors: CorsPolicy,
+    /// Of the program, for `/health` and the OpenAPI document.
+    pub version: String,
+    /// Between cycle starts: what `/health` measures lateness by.
+    pub monitor_interval: Duration,
+    /// One environment is measured and the others are derived from it.
+    pub simple_mode: bool,
+    /// When this process began to monitor, so that its first cycle is waited for and not missed; `None` where another
+    /// process monitors.
+    pub monitor_started_at: Option<DateTime<Utc>>,
+    /// What the host knows to be wrong (rows that wait for room, say), in words for a person; shown by `/health`.
+    pub host_problems: Option<watch::Receiver<Vec<String>>>,
+}
+
+/// Every route there is.
+pub fn router(api: Api) -> Router {
+    let cors = api.cors.layer();
+    let document = openapi::document(&api.version);
+    let api = Arc::new(api);
+
+    let with_token = Router::new()
+        .route("/api/latency", get(latency::list).post(latency::add))
+        .route("/api/models", get(models::list))
+        .route("/api/summary", get(summary::show))
+        .route("/api/series", get(series::show))
+        .route("/api/compare", get(compare::show))
+        .route("/api/costs", get(costs::show))
+        .route("/api/export", get(export::show))
+        .route("/metrics", get(metrics::show))
+        .route("/badge/{environment}/{*model}", get(badge::show))
+        .layer(Extension(Arc::new(metrics::Collector::default())))
+        .route_layer(from_fn_with_state(Arc::clone(&api), auth::require_token));
+
+    let routes = Router::new()
+        .route("/", get(root::index))
+        .route("/health", get(health::show))
+        .route("/openapi.json", get(move || async move { openapi::show(document) }))
+        .route("/docs", get(docs::swagger_ui))
+        .route("/redoc", get(docs::redoc))
+        .route("/assets/{*path}", get(assets::show))
+        .merge(with_token)
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(from_fn(etag::answer_unchanged))
+        .with_state(api);
+
+    let routes = match cors {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    let routes = routes.layer(from_fn(cors::plain_options));
+    routes.layer(from_fn_with_state(guard::TIME_LIMIT, guard::guard)).layer(compression::layer())
+}

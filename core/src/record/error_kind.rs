@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 /// What made a probe fail. The words are part of the CSV's and the API's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorKind {
-    /// The time limit of one probe ran out.
+    /// The time limit of one probe ran out, or the server says that its own did (408, 504).
     Timeout,
     /// The host's name could not be resolved.
     Dns,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use super::{AppendReport, Batch, Scope, Segment, Store, StoreError, StoreHealth};
-use crate::record::{CycleId, Environment};
+use crate::record::{CycleId, Environment, Record};
 
 /// Most rows that wait: about 100 MB, or three days of 40 models a minute. What comes after is refused, and said to be lost.
 const MAX_WAITING_ROWS: usize = 200_000;
@@ -88,6 +88,11 @@ impl Backlog {
         let _turn = self.turn.lock().await;
         self.write_waiting().await;
         self.waiting().unwritten().map_or(Ok(()), Err)
+    }
+
+    /// The rows that wait, oldest first, for a host that ends and must put them elsewhere.
+    pub fn waiting_records(&self) -> Vec<Record> {
+        self.waiting().parts.iter().flat_map(|part| part.batch.records.iter().cloned()).collect()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -189,7 +194,8 @@ impl Waiting {
             tracing::error!(%environment, %cycle_id, rows, "{rows} rows are lost: {} wait already", self.rows);
             return;
         }
-        tracing::warn!(%environment, %cycle_id, rows, %error, "{rows} rows wait in memory: {error}");
+        // The cycle says that its rows were not written: once, for all its environments.
+        tracing::debug!(%environment, %cycle_id, rows, %error, "{rows} rows of {environment} wait in memory");
         let batch = Arc::new(Batch { cycle_id: Some(cycle_id), records });
         self.parts.push_back(Part { environment: environment.clone(), cycle_id, batch });
         self.rows += rows;
@@ -250,6 +256,8 @@ impl Store for Backlog {
             let since = unwritten.since.to_rfc3339_opts(SecondsFormat::Secs, true);
             format!("{} rows wait in memory since {since}: {}", unwritten.rows, unwritten.cause)
         }));
+        // Oldest first: of each environment the newest stays.
+        health.waiting.extend(waiting.parts.iter().map(|part| (part.environment.clone(), part.cycle_id)));
         if waiting.lost_rows > 0 {
             health.problems.push(format!("{} rows are lost: too many waited", waiting.lost_rows));
         }

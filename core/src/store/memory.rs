@@ -159,7 +159,7 @@ impl Store for MemoryStore {
 
     async fn health(&self) -> StoreHealth {
         let problems = self.state().failure.iter().map(|(failure, _)| failure.to_string()).collect();
-        StoreHealth { kind: "memory", location: "memory".to_owned(), skipped_rows: 0, problems, notes: Vec::new() }
+        StoreHealth { kind: "memory", location: "memory".to_owned(), problems, ..StoreHealth::default() }
     }
 }
 

@@ -342,6 +342,10 @@ impl Store for S3Store {
         self.read_key(&self.keys.catalog(environment)).await
     }
 
+    fn set_append_budget(&self, budget: Duration) {
+        S3Store::set_append_budget(self, budget);
+    }
+
     async fn health(&self) -> StoreHealth {
         let mut notes: Vec<_> =
             self.bucket.address().map(|address| format!("the server is {address}")).into_iter().collect();
@@ -352,6 +356,7 @@ impl Store for S3Store {
             skipped_rows: 0,
             problems: self.problem().iter().cloned().collect(),
             notes,
+            ..StoreHealth::default()
         }
     }
 }

@@ -1,0 +1,103 @@
+//! What the store holds, parsed once and read in time's order.
+//!
+//! Segments are parsed when a reader reaches them, never before, and kept by their identity: a closed one is not read again
+//! while it is kept. Memory is bounded by what the constructor is given.
+
+mod cache;
+mod fold;
+mod parsed;
+mod scan;
+mod skipped;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    record::csv,
+    store::{Scope, Segment, Store, StoreError},
+};
+
+pub use fold::FoldError;
+pub use parsed::{Position, Row};
+pub use scan::{Direction, Scan};
+
+use cache::Cache;
+use parsed::Parsed;
+use skipped::SkippedRows;
+
+/// How many bytes of parsed segments are kept, unless said otherwise.
+pub const DEFAULT_CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// CSV larger than this is parsed off the threads that serve requests.
+const PARSE_INLINE_BYTES: usize = 64 * 1024;
+
+/// Segments that are parsed at the same time: more would only take memory from each other.
+const PARSED_AT_ONCE: usize = 4;
+
+/// Reads a store's records in time's order.
+#[derive(Debug)]
+pub struct History {
+    store: Arc<dyn Store>,
+    cache: Cache,
+    skipped: SkippedRows,
+    parsing: Semaphore,
+}
+
+impl History {
+    /// Over `store`, keeping at most about `cache_bytes` of parsed segments (an estimate). What a running scan holds comes
+    /// on top: the segments it is in the middle of.
+    pub fn new(store: Arc<dyn Store>, cache_bytes: usize) -> Self {
+        Self {
+            store,
+            cache: Cache::new(cache_bytes),
+            skipped: SkippedRows::default(),
+            parsing: Semaphore::new(PARSED_AT_ONCE),
+        }
+    }
+
+    /// Starts reading the rows of `scope` in `direction`, after `position` where one is given. Nothing is read before
+    /// [`Scan::next`] asks for it.
+    pub fn scan(&self, scope: Scope, direction: Direction, position: Option<Position>) -> Scan<'_> {
+        Scan::new(self, scope, direction, position)
+    }
+
+    /// How many rows could not be read in the segments read so far; a row counts once, however often it is met.
+    pub fn skipped_rows(&self) -> u64 {
+        self.skipped.total()
+    }
+
+    /// The segments that may hold rows of `scope`.
+    async fn segments(&self, scope: &Scope) -> Result<Vec<Segment>, StoreError> {
+        self.store.segments(scope).await
+    }
+
+    /// A segment's rows. Concurrent callers for one segment share one read.
+    async fn load(&self, segment: &Segment) -> Result<Arc<Parsed>, StoreError> {
+        self.cache.get_or_load(segment, || self.parse(segment)).await
+    }
+
+    async fn parse(&self, segment: &Segment) -> Result<Parsed, StoreError> {
+        let bytes = self.store.read(segment).await?;
+        let first_line = segment.first_line;
+        let decode = move || {
+            let decoded = csv::decode(&bytes, first_line);
+            (Parsed::new(decoded.records), decoded.problems)
+        };
+        let (parsed, problems) = if segment.size_bytes as usize <= PARSE_INLINE_BYTES {
+            decode()
+        } else {
+            // Never closed, so a permit always comes.
+            let _turn = self.parsing.acquire().await.ok();
+            tokio::task::spawn_blocking(decode).await.map_err(|e| StoreError::Unavailable {
+                location: segment.name.to_string(),
+                problem: format!("could not be parsed: {e}"),
+            })?
+        };
+        self.skipped.note(segment, &problems);
+        Ok(parsed)
+    }
+}

@@ -1,0 +1,57 @@
+//! `cycle`: exactly one cycle, now.
+
+use llm_monitor::mock::{Behaviour, Failure, FailureKind, Mock, MockConfig};
+use llm_monitor_core::{provider::Provider, record::Environment};
+use serde_json::Value;
+
+use crate::support::monitor::Setup;
+
+fn setup(failures: Vec<Failure>) -> (llm_monitor::mock::MockServer, Setup) {
+    let behaviour = Behaviour { ttft_ms: 2.0, pace_ms: 0.5, output_tokens: 8, failures, ..Behaviour::default() };
+    let models = [("gpt-4o-mini", Provider::OpenAi, behaviour)];
+    let mock = Mock::start(MockConfig { listen: ([127, 0, 0, 1], 0).into(), ..MockConfig::of_models(models) });
+    let mock = mock.expect("a mock");
+    let environments = [Environment::dev(), "prod".parse().expect("a name")];
+    let setup = Setup::new().with(mock.settings(&environments));
+    (mock, setup)
+}
+
+#[tokio::test]
+async fn it_prints_a_table_writes_the_rows_and_exits_0() {
+    let (_mock, setup) = setup(Vec::new());
+    let ended = setup.run(&["cycle"]).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    for expected in ["gpt-4o-mini", "prod", "ok", "2 probes, 0 failed", "2 rows written to"] {
+        assert!(ended.stdout.contains(expected), "{expected} is missing in\n{}", ended.stdout);
+    }
+    assert_eq!(setup.csv().lines().count(), 3);
+}
+
+#[tokio::test]
+async fn for_machines_it_prints_json_and_a_failed_probe_makes_it_exit_1() {
+    let (_mock, setup) = setup(vec![Failure::always(FailureKind::ServerError)]);
+    let ended = setup.run(&["cycle", "--json"]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let json: Value = serde_json::from_str(&ended.stdout).expect("JSON and nothing else");
+    assert_eq!(json["summary"]["failures"]["server_error"], 2, "{json}");
+    assert_eq!(json["records"][0]["status"], "error");
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_said_and_it_does_not_start() {
+    let (_mock, setup) = setup(Vec::new());
+    std::fs::create_dir(setup.folder().join("folder.csv")).expect("a folder");
+    let ended = setup.with([("LATENCY_DATA_CSV", "folder.csv")]).run(&["cycle"]).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("folder.csv") && ended.stderr.contains("folder"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_writes_is_left_alone() {
+    let (_mock, setup) = setup(Vec::new());
+    let mut serving = setup.serve().await;
+    serving.cycle().await;
+    let ended = setup.run(&["cycle"]).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("in use by another process"), "{}", ended.stderr);
+}

@@ -1,0 +1,159 @@
+//! The real `llm-monitor`, started as a user would.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::LazyLock,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+};
+
+/// A test that hangs fails after this long; nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    // Built here, so that the tests never run a stale program; where it is fresh this takes no time.
+    let status = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "llm-monitor", "--bin", "llm-monitor"])
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "llm-monitor does not build");
+    // target/debug/deps/it-… → target/debug/llm-monitor
+    let test = std::env::current_exe().expect("the path of this test");
+    test.ancestors().nth(2).expect("the target folder").join("llm-monitor")
+});
+
+/// A folder of its own, and the variables that the program will see; none of the machine's own.
+pub(crate) struct Setup {
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// How a program ended.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Setup {
+    /// An empty folder, no variables.
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), variables: Vec::new() }
+    }
+
+    /// With these variables added; later ones win.
+    pub(crate) fn with<N: Into<String>, V: Into<String>>(mut self, pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        self.variables.extend(pairs.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The default CSV file.
+    pub(crate) fn csv_path(&self) -> PathBuf {
+        self.folder().join("latency_data.csv")
+    }
+
+    pub(crate) fn csv(&self) -> String {
+        std::fs::read_to_string(self.csv_path()).expect("the CSV file")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&*BINARY);
+        command
+            .args(args)
+            .current_dir(self.folder())
+            .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .env("TMPDIR", self.folder())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) async fn run(&self, args: &[&str]) -> Ended {
+        let output = tokio::time::timeout(PATIENCE, self.command(args).output()).await;
+        let output = output.expect("the program ends").expect("the program runs");
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+
+    /// Starts `serve` on a free port and waits until it listens.
+    pub(crate) async fn serve(&self) -> Serving {
+        let mut command = self.command(&["serve"]);
+        command.env("LISTEN", "127.0.0.1:0");
+        let mut child = command.spawn().expect("the program starts");
+        let stderr = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let mut serving = Serving { child, stderr, url: String::new(), log: Vec::new() };
+        let line = serving.wait_for("listening on ").await;
+        let url = line.split("listening on ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        url.expect("the URL").clone_into(&mut serving.url);
+        serving
+    }
+}
+
+/// A running `serve`.
+pub(crate) struct Serving {
+    child: Child,
+    stderr: Lines<BufReader<ChildStderr>>,
+    url: String,
+    log: Vec<String>,
+}
+
+impl Serving {
+    /// `path` on it.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Reads its log up to the line that holds `text`, and returns that.
+    pub(crate) async fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            let line = tokio::time::timeout(PATIENCE, self.stderr.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("no line with {text:?} after {:#?}", self.log));
+            let Some(line) = line.expect("UTF-8") else { panic!("it ended before {text:?}: {:#?}", self.log) };
+            self.log.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits until one more cycle has been written.
+    pub(crate) async fn cycle(&mut self) -> String {
+        self.wait_for("rows written").await
+    }
+
+    /// What it logged so far, as far as it was read.
+    pub(crate) fn log(&self) -> String {
+        self.log.join("\n")
+    }
+
+    /// `kill -9`.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// `kill -TERM`, and its exit code.
+    pub(crate) async fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().expect("it runs").to_string();
+        let status = std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(status.success());
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops");
+        ended.expect("it ended").code()
+    }
+}
