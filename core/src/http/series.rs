@@ -40,14 +40,24 @@ pub(super) struct SeriesParameters {
     /// A duration (`latency_ms`, `ttft_ms`, `ttfa_ms`, `tpot_ms`, `connect_ms`, `dns_ms`, `tls_ms`, `ttfb_ms`, `max_gap_ms`,
     /// `start_delay_ms`, `client_delay_ms`, `load_ms`; over the successes), or `success_rate`, `cost`, `input_tokens`,
     /// `output_tokens`.
-    #[param(required = false, default = "latency_ms", example = "ttft_ms")]
+    #[param(
+        required = false,
+        default = "latency_ms",
+        example = "ttft_ms",
+        pattern = "^(latency_ms|ttft_ms|ttfa_ms|tpot_ms|connect_ms|dns_ms|tls_ms|ttfb_ms|max_gap_ms|start_delay_ms|client_delay_ms|load_ms|success_rate|cost|input_tokens|output_tokens)?$"
+    )]
     metric: String,
     /// Of a duration: one or several of `p1` … `p99`, `min`, `mean`, `max`, with commas.
-    #[param(required = false, default = "p50", example = "p50,p95")]
+    #[param(
+        required = false,
+        default = "p50",
+        example = "p50,p95",
+        pattern = "^((p[1-9][0-9]?|min|mean|max)(,(p[1-9][0-9]?|min|mean|max))*)?$"
+    )]
     percentile: String,
     /// Length of a bucket: seconds, or a number with `s`, `m`, `h`, `d`. Empty: what gives about 300 buckets. At most 2,000
     /// buckets are made.
-    #[param(required = false, example = "5m")]
+    #[param(required = false, example = "5m", pattern = "^([0-9]+[smhd]?)?$")]
     step: String,
 }
 
@@ -190,7 +200,7 @@ impl SeriesParameters {
     fn statistics(&self) -> Result<Vec<(String, Statistic)>, ApiError> {
         let list = if self.percentile.is_empty() { "p50" } else { &self.percentile };
         let mut statistics: Vec<(String, Statistic)> = Vec::new();
-        for word in list.split(',').map(str::trim) {
+        for word in list.split(',') {
             let statistic = statistic(word).ok_or_else(|| {
                 let accepted = "one or several of p1 to p99, min, mean, max with commas";
                 ApiError::parameter("percentile", &self.percentile, accepted)
@@ -233,7 +243,9 @@ fn statistic(word: &str) -> Option<Statistic> {
         "mean" => Some(Statistic::Mean),
         "max" => Some(Statistic::Max),
         _ => {
-            let p = word.strip_prefix('p').filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+            let p =
+                word.strip_prefix('p').filter(|digits| digits.starts_with(|first: char| matches!(first, '1'..='9')))?;
+
             p.parse().ok().filter(|p| (1..=99).contains(p)).map(Statistic::Percentile)
         }
     }

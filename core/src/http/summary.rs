@@ -25,7 +25,12 @@ use crate::{
 pub(super) struct GroupParameters {
     /// What the records of a group have in common: some of `environment`, `model`, `provider`, with commas, or `none` for one
     /// group of all.
-    #[param(required = false, default = "environment,model", example = "environment,model")]
+    #[param(
+        required = false,
+        default = "environment,model",
+        example = "environment,model",
+        pattern = "^(none|(environment|model|provider)(,(environment|model|provider))*)?$"
+    )]
     group_by: String,
 }
 
@@ -265,7 +270,7 @@ impl GroupParameters {
         }
         let mut columns = Vec::new();
         for word in self.group_by.split(',') {
-            let column = word.trim().parse().map_err(|_| {
+            let column = word.parse().map_err(|_| {
                 let accepted = "some of environment, model, provider with commas, or none";
                 ApiError::parameter("group_by", &self.group_by, accepted)
             })?;

@@ -42,6 +42,13 @@ async fn an_export_is_the_data_of_record_whole() {
     let page = monitor.get(&format!("/api/latency?{WINDOW}&order=asc&limit=1")).await.json();
     assert_eq!(page[0], lines[0]);
 
+    let request = Request::get(format!("/api/export?{WINDOW}")).header("accept-encoding", "gzip");
+    let packed = monitor.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed.body), &mut unpacked).unwrap();
+    assert_eq!(unpacked, answer.body);
+
     let none = monitor.get("/api/export?environment=nowhere").await;
     assert_eq!(String::from_utf8(none.body).unwrap(), csv::header_line() + "\n");
 }
