@@ -199,7 +199,7 @@ impl Export {
     fn wants(&self, record: &Record) -> bool {
         (self.include_simulated || !record.simulated)
             && self.status.is_none_or(|status| record.is_success() == (status == Status::Success))
-            && self.models.as_ref().is_none_or(|models| models.iter().any(|model| *model == record.model_name))
+            && self.models.as_ref().is_none_or(|models| models.contains(&record.model_name))
     }
 
     fn write(&self, mut record: Record, out: &mut Vec<u8>) {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Most buckets in one answer.
-const BUCKETS_MAX: usize = 2_000;
+const BUCKETS_MAX: i64 = 2_000;
 /// Most buckets over all series in one answer.
 const CELLS_MAX: usize = 200_000;
 /// About how many buckets the step is chosen for when none is given.
@@ -216,7 +216,7 @@ impl SeriesParameters {
         let length_seconds = (window.to - window.from).num_seconds();
         let step_seconds = if self.step.is_empty() {
             let wanted = length_seconds / BUCKETS_WANTED;
-            let longest = (length_seconds / BUCKETS_MAX as i64 + 1).max(STEPS.last().copied().unwrap_or(1));
+            let longest = (length_seconds / BUCKETS_MAX + 1).max(STEPS.last().copied().unwrap_or(1));
             STEPS.into_iter().find(|step| *step >= wanted).unwrap_or(longest)
         } else {
             seconds(&self.step).filter(|step| (1..=STEP_MAX_SECONDS).contains(step)).ok_or_else(|| {
@@ -224,8 +224,8 @@ impl SeriesParameters {
             })?
         };
         let buckets = Buckets::new(window.from, window.to, step_seconds);
-        if buckets.count() > BUCKETS_MAX {
-            let least = length_seconds / BUCKETS_MAX as i64 + 1;
+        if buckets.count() > BUCKETS_MAX as usize {
+            let least = length_seconds / BUCKETS_MAX + 1;
             let accepted = format!(
                 "a step of {least}s or more for this from/to: {step_seconds}s make {} buckets, and at most {BUCKETS_MAX} \
                  are made",
