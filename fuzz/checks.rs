@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveDate};
 use http::{HeaderMap, StatusCode};
 use llm_monitor_core::{
     probe::{
@@ -11,10 +12,15 @@ use llm_monitor_core::{
     },
     provider::{Framing, Provider, Quirks, Refused},
     record::ERROR_MESSAGE_MAX_CHARS,
+    usage::{self, Kept},
 };
+use rust_decimal::Decimal;
+
+/// A target's check: panics where it does not hold.
+pub(crate) type Check = fn(&[u8]);
 
 /// Every target's name, and what it checks.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub(crate) const TARGETS: [(&str, Check); 8] = [
     ("decode_sse", decode_sse),
     ("decode_ndjson", decode_ndjson),
     ("read_openai", read_openai),
@@ -22,40 +28,41 @@ pub const TARGETS: [(&str, fn(&[u8])); 7] = [
     ("read_gemini", read_gemini),
     ("read_ollama", read_ollama),
     ("refusal", refusal),
+    ("usage_report", usage_report),
 ];
 
 /// Any split of a stream of server-sent events gives the same frames.
-pub fn decode_sse(bytes: &[u8]) {
+pub(crate) fn decode_sse(bytes: &[u8]) {
     decode(Framing::Sse, bytes);
 }
 
 /// Any split of a stream of lines gives the same frames.
-pub fn decode_ndjson(bytes: &[u8]) {
+pub(crate) fn decode_ndjson(bytes: &[u8]) {
     decode(Framing::Ndjson, bytes);
 }
 
 /// See [`read`].
-pub fn read_openai(bytes: &[u8]) {
+pub(crate) fn read_openai(bytes: &[u8]) {
     read(Provider::OpenAi, bytes);
 }
 
 /// See [`read`].
-pub fn read_anthropic(bytes: &[u8]) {
+pub(crate) fn read_anthropic(bytes: &[u8]) {
     read(Provider::Anthropic, bytes);
 }
 
 /// See [`read`].
-pub fn read_gemini(bytes: &[u8]) {
+pub(crate) fn read_gemini(bytes: &[u8]) {
     read(Provider::Gemini, bytes);
 }
 
 /// See [`read`].
-pub fn read_ollama(bytes: &[u8]) {
+pub(crate) fn read_ollama(bytes: &[u8]) {
     read(Provider::Ollama, bytes);
 }
 
 /// An answer that is no stream (the first two bytes are its status) is a failure with a kind and a message of bounded length.
-pub fn refusal(bytes: &[u8]) {
+pub(crate) fn refusal(bytes: &[u8]) {
     let Some((status, body)) = bytes.split_first_chunk::<2>() else { return };
     let Ok(status) = StatusCode::from_u16(200 + u16::from_be_bytes(*status) % 400) else { return };
     let headers = HeaderMap::new();
@@ -68,6 +75,24 @@ pub fn refusal(bytes: &[u8]) {
         assert!(!message.contains(char::is_control), "{message:?}");
         let _ = provider.wire().adapt(&refused, Quirks::default());
     }
+}
+
+/// A usage endpoint's answer gives entries that can be priced and kept: each model once, no number below 0, and what was
+/// written to the usage file is recognised after a restart.
+pub(crate) fn usage_report(bytes: &[u8]) {
+    let Ok(report) = usage::parse(bytes) else { return };
+    let mut codes: Vec<&str> = report.entries.iter().map(|entry| entry.llm_code.as_str()).collect();
+    codes.sort_unstable();
+    assert!(codes.windows(2).all(|pair| pair[0] != pair[1]) && codes.iter().all(|code| !code.is_empty()));
+    for entry in &report.entries {
+        let amounts = [entry.cost_usd, entry.input_tokens, entry.output_tokens, entry.prompts];
+        assert!(amounts.into_iter().flatten().all(|amount| amount.is_finite() && amount >= 0.0), "{entry:?}");
+        assert!([entry.input_rate_usd, entry.output_rate_usd].into_iter().flatten().all(|rate| rate >= Decimal::ZERO));
+    }
+    let rows = Kept::default().changed_rows(&report, DateTime::UNIX_EPOCH);
+    let file = [usage::KEPT_HEADER.as_bytes(), b"\n", &rows].concat();
+    let kept = Kept::from_csv(NaiveDate::default(), Some(&file));
+    assert!(kept.changed_rows(&report, DateTime::UNIX_EPOCH).is_empty(), "{report:?}");
 }
 
 fn decode(framing: Framing, bytes: &[u8]) {

@@ -13,6 +13,7 @@ pub mod query;
 pub mod cycle;
 pub mod http;
 
+pub mod parameters;
 pub mod parts;
 pub mod redact;
 pub mod settings;

@@ -3,16 +3,15 @@
 use std::{path::PathBuf, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use rustls::RootCertStore;
 
 use crate::{
-    cycle::Monitor,
+    cycle::{Monitor, Shard},
     history::History,
     http::{Api, CorsPolicy},
     probe::Prober,
     settings::{Cors, Mode, Settings, StoreSettings},
-    store::{FileStore, Store, StoreError},
-    tls::{self, TlsSetupError},
+    store::{FileStore, S3Options, S3Store, Store, StoreError},
+    tls::SharedTls,
     usage::UsageClient,
 };
 
@@ -25,22 +24,21 @@ pub enum PartsError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// No certificate authorities, or unusable ones.
-    #[error("cannot set up TLS: {0}")]
-    Tls(#[from] TlsSetupError),
-    /// The HTTP client for usage endpoints.
-    #[error("cannot set up the HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
-    /// Asked for what this version does not have.
-    #[error("STORE=\"s3\": this version stores to a local file only; expected file")]
-    NoSuchStore,
 }
 
 /// The store that the settings name, open for writing.
 pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, PartsError> {
+    open_shards_store(settings, Shard::WHOLE).await
+}
+
+/// As [`open_store`], for one of several monitors.
+pub async fn open_shards_store(settings: &Settings, shard: Shard) -> Result<Arc<dyn Store>, PartsError> {
     match &settings.storing.store {
         StoreSettings::File { path } => Ok(Arc::new(open_file(path.clone()).await?)),
-        StoreSettings::S3 { .. } => Err(PartsError::NoSuchStore),
+        StoreSettings::S3(options) => {
+            let writer = shard.writer(&options.writer);
+            Ok(Arc::new(S3Store::new(S3Options { writer, ..(**options).clone() })))
+        }
     }
 }
 
@@ -51,22 +49,18 @@ pub async fn open_file(path: PathBuf) -> Result<FileStore, StoreError> {
     opened.map_err(|error| StoreError::Unusable { location, problem: error.to_string() })?
 }
 
-/// The write path over `store`.
-pub fn monitor(settings: &Settings, store: Arc<dyn Store>) -> Result<Monitor, PartsError> {
-    let usage = usage_client(settings)?;
-    let prober = Arc::new(Prober::new(settings.monitoring.location.clone()));
+/// The write path over `store`. Files with trusted roots are read when an `https` address is first met.
+pub fn monitor(settings: &Settings, store: Arc<dyn Store>) -> Monitor {
+    let tls = SharedTls::default();
+    let usage = UsageClient::new(settings.monitoring.timeout, tls.clone());
+    let prober = Arc::new(Prober::sharing(settings.monitoring.location.clone(), tls));
     let (measured, variations) = (settings.measured(), settings.monitoring.derived.clone());
-    Ok(Monitor::new(measured, variations, usage, prober, store, settings.probing.max_concurrent))
+    Monitor::new(measured, variations, usage, prober, store, settings.probing.max_concurrent)
 }
 
 /// The client for usage endpoints.
-pub fn usage_client(settings: &Settings) -> Result<UsageClient, PartsError> {
-    let tls = match tls::client_config() {
-        // A machine without certificate authorities can still ask endpoints by plain HTTP.
-        Err(TlsSetupError::NoRoots) => tls::client_config_with_roots(RootCertStore::empty())?,
-        configured => configured?,
-    };
-    Ok(UsageClient::new(settings.monitoring.timeout, (*tls).clone())?)
+pub fn usage_client(settings: &Settings) -> UsageClient {
+    UsageClient::new(settings.monitoring.timeout, SharedTls::default())
 }
 
 /// What the API answers from. `monitor_started_at` is for a host that monitors in the same process.

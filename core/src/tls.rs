@@ -7,6 +7,7 @@ use rustls::{
     client::Resumption,
     crypto::{CryptoProvider, ring},
 };
+use tokio::sync::OnceCell;
 
 /// TLS cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +18,29 @@ pub enum TlsSetupError {
     /// The TLS library refuses its own defaults.
     #[error("TLS could not be set up: {0}")]
     Unusable(String),
+}
+
+/// The platform's trusted roots for all who share it: read when one of them first needs TLS, and only once.
+#[derive(Debug, Clone, Default)]
+pub struct SharedTls(Arc<OnceCell<Arc<ClientConfig>>>);
+
+impl SharedTls {
+    /// As if `config` had been read.
+    pub fn of(config: Arc<ClientConfig>) -> Self {
+        Self(Arc::new(OnceCell::new_with(Some(config))))
+    }
+
+    /// The configuration of [`client_config`].
+    ///
+    /// # Errors
+    /// Its own; the next call tries again.
+    pub async fn get(&self) -> Result<Arc<ClientConfig>, TlsSetupError> {
+        let load = || async {
+            let loaded = tokio::task::spawn_blocking(client_config).await;
+            loaded.map_err(|error| TlsSetupError::Unusable(error.to_string()))?
+        };
+        self.0.get_or_try_init(load).await.cloned()
+    }
 }
 
 /// A configuration that trusts the platform's roots (or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`). Reads files, which takes

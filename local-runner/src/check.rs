@@ -33,7 +33,7 @@ const SECONDS_PER_DAY: u64 = 86_400;
 
 pub(crate) async fn run(vars: &Vars, args: &CheckArgs) -> Result<ExitCode, StartError> {
     let settings = wiring::settings(vars)?;
-    let client = parts::usage_client(&settings)?;
+    let client = parts::usage_client(&settings);
     describe(&settings);
 
     let measured = settings.measured();
@@ -81,7 +81,7 @@ fn describe(settings: &Settings) {
     say(format!("  location   {}", monitoring.location));
     match &settings.storing.store {
         StoreSettings::File { path } => say(format!("  store      {}", path.display())),
-        StoreSettings::S3 { bucket, prefix } => say(format!("  store      s3://{bucket}/{prefix}")),
+        StoreSettings::S3(s3) => say(format!("  store      s3://{}/{}", s3.bucket, s3.prefix)),
     }
     say(format!("  listen     {}", settings.serving.listen));
 }

@@ -26,7 +26,7 @@ pub(crate) async fn run(vars: &Vars, args: &CycleArgs) -> Result<ExitCode, Start
     let settings = wiring::settings(vars)?;
     let stop = signals::stop_on_signal()?;
     let store = wiring::open_store(&settings).await?;
-    let monitor = parts::monitor(&settings, store.clone())?;
+    let monitor = parts::monitor(&settings, store.clone());
 
     let bar = progress_bar();
     let on_progress: &OnProgress<'_> = &|progress| match progress {
@@ -38,6 +38,7 @@ pub(crate) async fn run(vars: &Vars, args: &CycleArgs) -> Result<ExitCode, Start
             bar.inc(1);
             bar.set_message(format!("{} {}", record.environment, record.model_name));
         }
+        Progress::Writing { rows } => bar.set_message(format!("writing {rows} rows")),
     };
     // The id is the instant, to the second: running it again adds rows.
     let schedule = Schedule { cycle_id: CycleId::at(Utc::now()), due: Instant::now(), stop_by: None };
@@ -66,12 +67,13 @@ fn print(report: &CycleReport, args: &CycleArgs, location: &str) {
         return say(json!({ "summary": summary, "records": records }).to_string());
     }
     say(records_table(&report.records).to_string());
-    for catalog in &report.catalogs {
+    // A derived environment has the measured one's list, with the same problems.
+    for catalog in report.catalogs.iter().filter(|catalog| !catalog.simulated) {
         let environment = &catalog.environment;
         for problem in &catalog.problems {
             say(format!("{environment}: {problem} (catalog: {:?})", catalog.source));
         }
-        for model in catalog.models.iter().filter(|_| !catalog.simulated) {
+        for model in &catalog.models {
             if let Some(reason) = &model.not_monitored {
                 say(format!("{environment}: {} is not monitored: {reason}", model.name));
             }

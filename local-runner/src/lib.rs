@@ -14,7 +14,7 @@ mod signals;
 mod unsaved;
 mod wiring;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use llm_monitor_core::{
@@ -37,18 +37,18 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    match runtime.block_on(dispatch(cli)) {
-        Ok(code) => code,
-        Err(error) => fail(&error.to_string()),
-    }
+    let code = runtime.block_on(dispatch(cli)).unwrap_or_else(|error| fail(&error.to_string()));
+    // All that had to be written is. A name's resolution cannot be broken off, and may take longer than a person waits.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
 }
 
 async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
-    let vars = || wiring::variables(&cli.env_file);
+    let vars = || wiring::variables(cli.env_file.as_deref());
     match cli.command {
-        Command::Serve => serve::run(&vars()?).await.map(|()| ExitCode::SUCCESS),
-        Command::Cycle(args) => cycle_command::run(&vars()?, &args).await,
-        Command::Check(args) => check::run(&vars()?, &args).await,
+        Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
+        Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
+        Command::Check(args) => check::run(&vars().await?, &args).await,
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
         Command::CalibrateServer => Ok(calibrate::server::run().map(|()| ExitCode::SUCCESS)?),

@@ -55,7 +55,7 @@ impl Service<'_> {
         mut on_cycle: impl FnMut(&CycleReport),
     ) -> Result<(), StartError> {
         let store: Arc<dyn Store> = self.store.clone();
-        let monitor = parts::monitor(self.settings, Arc::clone(&store))?;
+        let monitor = parts::monitor(self.settings, Arc::clone(&store));
         let address = self.listener.local_addr().context("the listening address")?;
         info!(%address, "listening on http://{address}");
 

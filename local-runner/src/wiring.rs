@@ -4,6 +4,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use anyhow::Context;
 use llm_monitor_core::{
+    parameters::{Parameters, ParametersError},
     parts::{self, PartsError},
     settings::{
         Host, Settings, SettingsError, Vars,
@@ -17,6 +18,7 @@ use llm_monitor_core::{
 pub(crate) enum StartError {
     /// Each line names a variable, its value and what is accepted.
     Settings(SettingsError),
+    Parameters(ParametersError),
     Parts(PartsError),
     Other(anyhow::Error),
 }
@@ -25,9 +27,16 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => write!(f, "{error}"),
+            Self::Parameters(error) => write!(f, "{error}"),
             Self::Parts(error) => write!(f, "{error}"),
             Self::Other(error) => write!(f, "{error:#}"),
         }
+    }
+}
+
+impl From<ParametersError> for StartError {
+    fn from(error: ParametersError) -> Self {
+        Self::Parameters(error)
     }
 }
 
@@ -49,22 +58,28 @@ impl From<anyhow::Error> for StartError {
     }
 }
 
-/// The variables of the process and, below them, of `env_file` (which need not exist).
+/// The variables of the process and, below them, of `named`, or of `.env` where there is one, with the values of the secrets
+/// that they refer to.
 ///
 /// # Errors
-/// The file is there but cannot be read.
-pub(crate) fn variables(env_file: &Path) -> anyhow::Result<Vars> {
+/// The file cannot be read; a reference leads nowhere.
+pub(crate) async fn variables(named: Option<&Path>) -> Result<Vars, StartError> {
     let process = Vars::from_process();
-    let text = match std::fs::read_to_string(env_file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(process),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", env_file.display())),
+    let env_file = named.unwrap_or(Path::new(".env"));
+    let vars = match std::fs::read_to_string(env_file) {
+        Ok(text) => {
+            let (file, bad_lines) = dotenv::parse(&text, &process);
+            for BadLine { line } in bad_lines {
+                tracing::warn!("{} line {line}: expected NAME=value; the line is ignored", env_file.display());
+            }
+            process.or(file)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => process,
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", env_file.display())).map_err(Into::into);
+        }
     };
-    let (file, bad_lines) = dotenv::parse(&text, &process);
-    for BadLine { line } in bad_lines {
-        tracing::warn!("{} line {line}: expected NAME=value; the line is ignored", env_file.display());
-    }
-    Ok(process.or(file))
+    Ok(Parameters::new(vars).resolve().await?)
 }
 
 /// Checked settings.

@@ -3,13 +3,19 @@
 // Here a failed expectation is a failed test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod calibrate;
 mod check;
 mod corpora;
 mod crash;
 mod cycle;
 mod demo;
+mod dependence;
 mod faults;
+mod lateness;
 mod quirks;
+mod s3_contract;
+mod s3_faults;
+mod s3_objects;
 mod serve;
 mod settings;
 mod streams;

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use chrono::{Days, NaiveDate, Utc};
@@ -10,11 +13,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Measured, OnProgress, Progress};
+use super::{Measured, OnProgress, Progress, Shard, before};
 use crate::{
     catalog::{Catalog, Source, Target},
     probe::{Prober, Schedule},
     record::{Environment, Record},
+    redact,
     store::Store,
     usage::{KEPT_HEADER, Kept, Report, UsageClient, UsageError},
 };
@@ -31,6 +35,7 @@ pub(super) struct Stages {
     pub(super) prober: Arc<Prober>,
     pub(super) store: Arc<dyn Store>,
     pub(super) permits: Arc<Semaphore>,
+    pub(super) shard: Shard,
 }
 
 /// One environment and what is remembered of it between cycles.
@@ -76,9 +81,10 @@ impl MeasuredEnvironment {
         on_progress: &OnProgress<'_>,
     ) -> EnvironmentRun {
         let day = Utc::now().date_naive();
-        let fetched = self.fetch(stages, day).await;
-        let catalog = self.catalog(stages, &fetched).await;
-        let targets = self.measured.plan.targets(&catalog);
+        let fetched = self.fetch_in_time(stages, day, schedule.stop_by).await;
+        let catalog = self.catalog(stages, &fetched, schedule.stop_by).await;
+        let mut targets = self.measured.plan.targets(&catalog);
+        targets.retain(|target| stages.shard.takes(&target.environment, &target.model));
         on_progress(Progress::Planned { environment: self.environment(), probes: targets.len() });
         // Probes run while the catalog is written: no probe waits for the store.
         let probes = send(stages, targets, schedule);
@@ -88,8 +94,25 @@ impl MeasuredEnvironment {
                 self.keep_usage(stages, day, report).await;
             }
         };
-        let ((records, given_up), ()) = tokio::join!(collect(probes, stop, on_progress), keep);
+        let keep = before(schedule.stop_by, keep);
+        let ((records, given_up), _) = tokio::join!(collect(probes, stop, on_progress), keep);
         EnvironmentRun { catalog, records, given_up }
+    }
+
+    /// The report, waited for no longer than half the time that is left to `stop_by`: the other half is for probes.
+    async fn fetch_in_time(
+        &self,
+        stages: &Stages,
+        day: NaiveDate,
+        stop_by: Option<Instant>,
+    ) -> Result<Report, UsageError> {
+        let half = stop_by.map(|stop_by| stop_by.saturating_duration_since(Instant::now()) / 2);
+        match half {
+            None => self.fetch(stages, day).await,
+            Some(half) => timeout(half, self.fetch(stages, day)).await.unwrap_or_else(|_| {
+                Err(UsageError::Timeout { endpoint: redact::url(&self.measured.usage_url), timeout: half })
+            }),
+        }
     }
 
     /// Today's report. Just after midnight (UTC) an endpoint may know of no use yet: then yesterday's tells which models are
@@ -108,7 +131,12 @@ impl MeasuredEnvironment {
         Ok(report)
     }
 
-    async fn catalog(&self, stages: &Stages, fetched: &Result<Report, UsageError>) -> Catalog {
+    async fn catalog(
+        &self,
+        stages: &Stages,
+        fetched: &Result<Report, UsageError>,
+        stop_by: Option<Instant>,
+    ) -> Catalog {
         let environment = self.environment();
         let mut memory = self.memory.lock().await;
         match fetched {
@@ -122,7 +150,7 @@ impl MeasuredEnvironment {
             }
             Err(error) => {
                 if memory.last_good.is_none() {
-                    memory.last_good = load_last_good(stages, environment).await;
+                    memory.last_good = before(stop_by, load_last_good(stages, environment)).await.flatten();
                 }
                 let problem = error.to_string();
                 let (catalog, instead) = match &memory.last_good {
@@ -137,6 +165,9 @@ impl MeasuredEnvironment {
 
     /// Keeps `catalog` in the store if it differs from what is there. A failure is logged: it costs no measurement.
     pub(super) async fn save_catalog(&self, stages: &Stages, environment: &Environment, catalog: &Catalog) {
+        if !stages.shard.is_first() {
+            return;
+        }
         let mut memory = self.memory.lock().await;
         if memory.saved.get(environment).is_some_and(|saved| is_fresh_copy(saved, catalog)) {
             return;
@@ -152,6 +183,9 @@ impl MeasuredEnvironment {
 
     /// Keeps what the endpoint said, as far as it changed. A failure is logged: it costs no measurement.
     async fn keep_usage(&self, stages: &Stages, day: NaiveDate, report: &Report) {
+        if !stages.shard.is_first() {
+            return;
+        }
         let environment = self.environment();
         let mut memory = self.memory.lock().await;
         if memory.kept.as_ref().is_none_or(|kept| kept.day() != day) {

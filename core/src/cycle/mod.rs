@@ -3,8 +3,9 @@
 mod derive;
 mod environment;
 mod report;
+mod shard;
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc, time::Instant};
 
 use futures_util::future::join_all;
 use secrecy::SecretString;
@@ -23,6 +24,7 @@ use crate::{
 pub use derive::Variation;
 use environment::{MeasuredEnvironment, Stages};
 pub use report::{CycleReport, Summary};
+pub use shard::Shard;
 
 /// One environment that is really measured.
 #[derive(Debug)]
@@ -47,6 +49,11 @@ pub enum Progress<'a> {
     },
     /// A probe is over.
     Probed(&'a Record),
+    /// All probes are over; this many rows are about to be appended.
+    Writing {
+        /// How many, derived ones included.
+        rows: usize,
+    },
 }
 
 /// Takes [`Progress`] as it happens.
@@ -74,8 +81,21 @@ impl Monitor {
         Self {
             environments: measured.into_iter().map(MeasuredEnvironment::new).collect(),
             variations,
-            stages: Stages { usage, prober, store, permits: Arc::new(Semaphore::new(max_concurrent.max(1))) },
+            stages: Stages {
+                usage,
+                prober,
+                store,
+                permits: Arc::new(Semaphore::new(max_concurrent.max(1))),
+                shard: Shard::WHOLE,
+            },
         }
+    }
+
+    /// As one of several, which share the pairs of an environment and a model.
+    #[must_use]
+    pub fn with_shard(mut self, shard: Shard) -> Self {
+        self.stages.shard = shard;
+        self
     }
 
     /// Runs one cycle: every environment side by side, all rows appended together at its end. It never fails: what goes wrong
@@ -83,6 +103,8 @@ impl Monitor {
     ///
     /// When `stop` is cancelled, probes get a moment to end, the others are given up without a record (a probe that the
     /// monitor itself cut says nothing of the model), and what was measured is written.
+    ///
+    /// From `schedule.stop_by` on it waits for nothing but the append of what was measured, whose time is the store's affair.
     pub async fn run(
         &self,
         schedule: &Schedule,
@@ -100,8 +122,10 @@ impl Monitor {
             given_up += run.given_up;
         }
         let derived: Vec<Record> = self.variations.iter().flat_map(|variation| variation.records(&records)).collect();
-        self.save_derived_catalogs(&mut catalogs).await;
+        // A catalog that could not be kept in time is kept by a later cycle.
+        before(schedule.stop_by, self.save_derived_catalogs(&mut catalogs)).await;
         records.extend(derived);
+        on_progress(Progress::Writing { rows: records.len() });
 
         let batch = Batch { cycle_id: Some(schedule.cycle_id), records };
         let appended =
@@ -119,5 +143,13 @@ impl Monitor {
             measured.save_catalog(&self.stages, &variation.environment, &catalog).await;
             catalogs.push(catalog);
         }
+    }
+}
+
+/// What `work` brings, unless it takes longer than to `stop_by`.
+async fn before<T>(stop_by: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match stop_by {
+        Some(stop_by) => tokio::time::timeout_at(stop_by.into(), work).await.ok(),
+        None => Some(work.await),
     }
 }

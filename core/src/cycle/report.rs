@@ -89,17 +89,27 @@ impl CycleReport {
     pub(super) fn log(&self) {
         let summary = self.summary();
         let failed = summary.probes - summary.succeeded;
+        let by_kind: Vec<String> = summary.failures.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
         info!(
             cycle_id = summary.cycle_id,
             probes = summary.probes,
             failed,
+            failures = by_kind.join(","),
             written = summary.written,
+            already_there = summary.already_there.join(","),
+            not_written = summary.write_errors.len(),
             cost_usd = summary.cost_usd,
             "cycle {}: {} probes, {failed} failed, {} rows written",
             summary.cycle_id,
             summary.probes,
             summary.written,
         );
+        for environment in &summary.already_there {
+            warn!(
+                cycle_id = summary.cycle_id,
+                environment, "{environment} has a cycle {} already: nothing was added", summary.cycle_id
+            );
+        }
         // One full disk fails every environment alike: that is one line.
         let mut by_error: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (environment, error) in &summary.write_errors {

@@ -64,16 +64,44 @@ macro_rules! packed_files {
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
-#[allow(dead_code, reason = "for the dashboard's lines")]
 const SVG: &str = "image/svg+xml";
-#[allow(dead_code, reason = "for the dashboard's lines")]
-const WOFF2: &str = "font/woff2";
-#[allow(dead_code, reason = "for the dashboard's lines")]
-const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The dashboard's files under `core/assets/dashboard/`.
-static DASHBOARD: [Asset; 1] = files! { "dashboard/", "", is_versioned: false,
+static DASHBOARD: [Asset; 34] = files! { "dashboard/", "", is_versioned: false,
     "index.html": HTML,
+    "answers.js": JS,
+    "api.js": JS,
+    "app.js": JS,
+    "data.js": JS,
+    "dom.js": JS,
+    "format.js": JS,
+    "icon.svg": SVG,
+    "layout.css": CSS,
+    "palette.js": JS,
+    "parts.css": CSS,
+    "phases.js": JS,
+    "state.js": JS,
+    "status.js": JS,
+    "theme.css": CSS,
+    "theme.js": JS,
+    "view.js": JS,
+    "views/chart.js": JS,
+    "views/common.js": JS,
+    "views/comparison.js": JS,
+    "views/costs.js": JS,
+    "views/detail.js": JS,
+    "views/failures.js": JS,
+    "views/frame.js": JS,
+    "views/heartbeat.js": JS,
+    "views/matrix.js": JS,
+    "views/monitor.js": JS,
+    "views/overview.js": JS,
+    "views/phasebar.js": JS,
+    "views/tip.js": JS,
+    "views/token.js": JS,
+    "views/toolbar.js": JS,
+    "views/trend.js": JS,
+    "views/walk.js": JS,
 };
 
 /// The pages `/docs` and `/redoc`.
@@ -85,8 +113,10 @@ static DOCS: [Asset; 5] = files! { "docs/", "docs/", is_versioned: false,
     "redoc.js": JS,
 };
 
-/// Files of others that those pages need; `core/assets/vendor/README.md` tells where they come from.
-static VENDORED: [Asset; 3] = packed_files! { "vendor/",
+/// Files of others that the pages need; `core/assets/vendor/README.md` tells where they come from.
+static VENDORED: [Asset; 5] = packed_files! { "vendor/",
+    "uplot-1.6.32/uPlot.iife.min.js": JS,
+    "uplot-1.6.32/uPlot.min.css": CSS,
     "swagger-ui-5.35.0/swagger-ui-bundle.js": JS,
     "swagger-ui-5.35.0/swagger-ui.css": CSS,
     "redoc-2.5.4/redoc.standalone.js": JS,
@@ -162,4 +192,40 @@ fn unpacked(gzip: &[u8]) -> Vec<u8> {
     // The files are checked by a test to be whole.
     let _ = flate2::read::GzDecoder::new(gzip).read_to_end(&mut plain);
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "tests")]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn files_in(folder: &std::path::Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("the folder of the pages") {
+            let entry = entry.expect("an entry");
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                files_in(&entry.path(), &format!("{name}/"), found);
+            } else {
+                found.insert(name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_dashboard_is_served_and_loaded_at_once() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/dashboard");
+        let mut files = BTreeSet::new();
+        files_in(&folder, "", &mut files);
+        let served: BTreeSet<_> = DASHBOARD.iter().map(|asset| asset.path.to_owned()).collect();
+        assert_eq!(served, files, "the lines of DASHBOARD and the files of core/assets/dashboard");
+
+        // A module that the page does not name is only found when another one asks for it: a round trip later.
+        let page = std::fs::read_to_string(folder.join("index.html")).expect("the page");
+        let unnamed: Vec<_> = files
+            .iter()
+            .filter(|file| *file != "index.html" && !page.contains(&format!("\"assets/{file}\"")))
+            .collect();
+        assert_eq!(unnamed, Vec::<&String>::new(), "files that index.html does not name");
+    }
 }

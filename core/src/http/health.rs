@@ -89,6 +89,8 @@ pub struct StoreState {
     pub location: String,
     /// What is wrong now, in words.
     pub problems: Vec<String>,
+    /// What it found out about where records are kept, in words.
+    pub notes: Vec<String>,
 }
 
 /// One environment's state.
@@ -191,7 +193,7 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
         }
     }
 
-    let StoreHealth { kind, location, skipped_rows, problems: store_problems, waiting: _ } = store;
+    let StoreHealth { kind, location, skipped_rows, problems: store_problems, notes, waiting: _ } = store;
     let skipped_rows = skipped_rows.max(api.history.skipped_rows());
     problems.extend(store_problems.iter().cloned());
     if let Some(host) = &api.host_problems {
@@ -207,7 +209,7 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
         status,
         version: api.version.clone(),
         mode: if api.simple_mode { "simple" } else { "full" },
-        store: StoreState { kind, location, problems: store_problems },
+        store: StoreState { kind, location, problems: store_problems, notes },
         environments,
         skipped_rows,
         problems,

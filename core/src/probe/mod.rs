@@ -4,6 +4,7 @@
 //! before anything looks at the bytes; durations are derived from them afterwards ([`timeline`]).
 
 pub mod answer;
+mod arrival;
 mod attempt;
 mod connect;
 pub mod decode;
@@ -18,14 +19,14 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
 use rustls::ClientConfig;
-use tokio::{sync::OnceCell, time::timeout_at};
+use tokio::time::timeout_at;
 
 use self::{attempt::Attempt, lateness::Lateness, memory::Memory, timeline::ms};
 use crate::{
     catalog::Target,
     provider::Ask,
     record::{CycleId, ErrorKind, Failure, Outcome, Record, TokenSource},
-    tls,
+    tls::SharedTls,
 };
 
 /// What is asked unless the settings say otherwise: about 120 tokens that every model can answer at length.
@@ -50,7 +51,7 @@ pub struct Schedule {
 #[derive(Debug)]
 pub struct Prober {
     location: String,
-    tls: OnceCell<Arc<ClientConfig>>,
+    tls: SharedTls,
     memory: Memory,
     lateness: Lateness,
 }
@@ -61,15 +62,21 @@ impl Prober {
     pub fn new(location: impl Into<String>) -> Self {
         Self {
             location: location.into(),
-            tls: OnceCell::new(),
+            tls: SharedTls::default(),
             memory: Memory::default(),
             lateness: Lateness::default(),
         }
     }
 
-    /// As [`new`](Self::new), with a TLS configuration of the caller's (see [`tls::client_config_with_roots`]).
+    /// As [`new`](Self::new), with a TLS configuration of the caller's (see
+    /// [`client_config_with_roots`](crate::tls::client_config_with_roots)).
     pub fn with_tls(location: impl Into<String>, config: Arc<ClientConfig>) -> Self {
-        Self { tls: OnceCell::new_with(Some(config)), ..Self::new(location) }
+        Self::sharing(location, SharedTls::of(config))
+    }
+
+    /// As [`new`](Self::new), with roots that others use too.
+    pub fn sharing(location: impl Into<String>, tls: SharedTls) -> Self {
+        Self { tls, ..Self::new(location) }
     }
 
     /// Sends one request and measures it. The one case of a second request is an endpoint that refuses a parameter
@@ -103,12 +110,7 @@ impl Prober {
         if target.access.base_url.scheme() != "https" {
             return Ok(None);
         }
-        let load = || async {
-            let loaded = tokio::task::spawn_blocking(tls::client_config).await;
-            loaded.map_err(|error| tls::TlsSetupError::Unusable(error.to_string()))?
-        };
-        let config = self.tls.get_or_try_init(load).await;
-        config.cloned().map(Some).map_err(|error| Failure::new(ErrorKind::Tls, error.to_string()))
+        self.tls.get().await.map(Some).map_err(|error| Failure::new(ErrorKind::Tls, error.to_string()))
     }
 
     async fn ask(

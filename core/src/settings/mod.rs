@@ -51,10 +51,11 @@ impl Settings {
     /// Every unusable variable, not just the first.
     pub fn from_vars(vars: &Vars, host: Host) -> Result<Self, SettingsError> {
         let mut source = vars::Source::new(vars);
+        let monitoring = monitoring::read(&mut source);
         let settings = Self {
-            monitoring: monitoring::read(&mut source),
             probing: probing::read(&mut source),
-            storing: storing::read(&mut source, host),
+            storing: storing::read(&mut source, host, &monitoring.location),
+            monitoring,
             serving: serving::read(&mut source, host),
         };
         let problems = source.into_problems();

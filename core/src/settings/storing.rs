@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
-use super::{Host, vars::Source};
+use super::{Host, urls::http_url, vars::Source};
+use crate::store::{AppendMode, Encryption, S3Access, S3Keys, S3Options};
 
 /// Where records go.
 #[derive(Debug, Clone)]
@@ -10,36 +11,93 @@ pub struct Storing {
 }
 
 /// A store and where it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum StoreSettings {
     /// A local CSV file.
     File {
         /// `LATENCY_DATA_CSV`, default `latency_data.csv`.
         path: PathBuf,
     },
-    /// CSV objects in S3 or anything that speaks its protocol.
-    S3 {
-        /// `RECORDS_BUCKET`.
-        bucket: String,
-        /// `RECORDS_PREFIX`, default empty; without slashes at its ends.
-        prefix: String,
-    },
+    /// CSV objects in S3 or anything that speaks its protocol: `RECORDS_BUCKET`, `RECORDS_PREFIX` (default none),
+    /// `RECORDS_APPEND` (default `auto`), `RECORDS_SSE`, `RECORDS_KMS_KEY_ID` (default: as the bucket has it), and the AWS
+    /// SDK's own `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_PROFILE`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, which may stand in `.env` too.
+    S3(Box<S3Options>),
 }
 
-pub(super) fn read(source: &mut Source<'_>, host: Host) -> Storing {
+/// `location` becomes part of the names of the objects written.
+pub(super) fn read(source: &mut Source<'_>, host: Host, location: &str) -> Storing {
     let is_s3 = source.parse("STORE", host == Host::Lambda, "file or s3", |text| match text {
         "file" => Some(false),
         "s3" => Some(true),
         _ => None,
     });
     let path = PathBuf::from(source.get("LATENCY_DATA_CSV").unwrap_or("latency_data.csv"));
-    let prefix = source.get("RECORDS_PREFIX").unwrap_or_default().trim_matches('/').to_owned();
-    let bucket = source.get("RECORDS_BUCKET").map(str::to_owned);
-    if is_s3 && bucket.is_none() {
+    let s3 = is_s3.then(|| s3(source, location)).flatten();
+    Storing { store: s3.map_or(StoreSettings::File { path }, |options| StoreSettings::S3(Box::new(options))) }
+}
+
+fn s3(source: &mut Source<'_>, location: &str) -> Option<S3Options> {
+    let bucket = source.get("RECORDS_BUCKET");
+    if bucket.is_none() {
         source.refuse("RECORDS_BUCKET", None, "the bucket's name (STORE=s3 needs it)");
     }
-    match bucket {
-        Some(bucket) if is_s3 => Storing { store: StoreSettings::S3 { bucket, prefix } },
-        _ => Storing { store: StoreSettings::File { path } },
+    let append = source.parse("RECORDS_APPEND", AppendMode::Auto, "auto, swap or objects", |text| match text {
+        "auto" => Some(AppendMode::Auto),
+        "swap" => Some(AppendMode::Swap),
+        "objects" => Some(AppendMode::Objects),
+        _ => None,
+    });
+    let (encryption, access) = (encryption(source), access(source));
+    Some(S3Options {
+        prefix: source.get("RECORDS_PREFIX").unwrap_or_default().trim_matches('/').to_owned(),
+        writer: location.to_owned(),
+        append,
+        encryption,
+        access,
+        ..S3Options::new(bucket?)
+    })
+}
+
+fn encryption(source: &mut Source<'_>) -> Option<Encryption> {
+    let key_id = source.get("RECORDS_KMS_KEY_ID").map(str::to_owned);
+    let has_key = key_id.is_some();
+    let encryption = source.parse("RECORDS_SSE", None, "AES256 or aws:kms", |text| match text {
+        "AES256" => Some(Some(Encryption::Managed)),
+        "aws:kms" => Some(Some(Encryption::Kms { key_id })),
+        _ => None,
+    });
+    if has_key && !matches!(encryption, Some(Encryption::Kms { .. })) {
+        let key_id = source.get("RECORDS_KMS_KEY_ID");
+        source.refuse("RECORDS_KMS_KEY_ID", key_id, "nothing, or RECORDS_SSE=aws:kms beside it");
+    }
+    encryption
+}
+
+/// The SDK reads the process's variables by itself; those of a `.env` file it would never see.
+fn access(source: &mut Source<'_>) -> S3Access {
+    let text = |source: &Source<'_>, name: &str| source.get(name).map(str::to_owned);
+    S3Access {
+        endpoint: http_url(source, "AWS_ENDPOINT_URL_S3").or_else(|| http_url(source, "AWS_ENDPOINT_URL")),
+        region: text(source, "AWS_REGION").or_else(|| text(source, "AWS_DEFAULT_REGION")),
+        profile: text(source, "AWS_PROFILE"),
+        keys: keys(source),
+    }
+}
+
+fn keys(source: &mut Source<'_>) -> Option<S3Keys> {
+    let id = source.get("AWS_ACCESS_KEY_ID").map(str::to_owned);
+    let secret = source.secret("AWS_SECRET_ACCESS_KEY");
+    match (id, secret) {
+        (Some(id), Some(secret)) => Some(S3Keys { id, secret, session_token: source.secret("AWS_SESSION_TOKEN") }),
+        (Some(_), None) => {
+            source.refuse("AWS_SECRET_ACCESS_KEY", None, "the secret that belongs to AWS_ACCESS_KEY_ID");
+            None
+        }
+        (None, Some(_)) => {
+            source.refuse("AWS_ACCESS_KEY_ID", None, "the id that belongs to AWS_SECRET_ACCESS_KEY");
+            None
+        }
+        (None, None) => None,
     }
 }

@@ -1,7 +1,10 @@
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::provider::Provider;
+use crate::{
+    provider::Provider,
+    store::{AppendMode, Encryption},
+};
 
 fn settings(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     Settings::from_vars(&pairs.iter().copied().collect(), Host::Local)
@@ -48,6 +51,34 @@ fn every_problem_is_named_at_once_with_variable_value_and_what_is_accepted() {
         assert!(text.contains(expected), "{expected} is missing in\n{text}");
     }
     assert_eq!(text.lines().count(), 6);
+}
+
+#[test]
+fn an_unusable_environment_and_a_missing_key_hide_no_other_problem() {
+    let text = problems(&[
+        ("ENVIRONMENT", "staging"),
+        ("DEV_USAGE_ENDPOINT", "ftp://usage/"),
+        ("OPENAI_BASE_URL", "api.openai.com"),
+        ("ANTHROPIC_API_KEY", "two\nlines"),
+    ]);
+    for expected in [
+        "ENVIRONMENT=\"staging\": expected the environment to measure, one of dev, test, qa, prod",
+        "DEV_USAGE_ENDPOINT=\"ftp://usage/\": expected an http",
+        "OPENAI_BASE_URL=\"api.openai.com\": expected an http",
+        "ANTHROPIC_API_KEY=\"***\"",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing in\n{text}");
+    }
+    assert_eq!(text.lines().count(), 4, "{text}");
+}
+
+#[test]
+fn a_variation_of_no_environment_is_refused() {
+    assert!(problems(&[("ENVIRONMENT_VARIATIONS", "tets:0.05")]).contains("ENVIRONMENT_VARIATIONS=\"tets:0.05\""));
+    let settings = settings(&[("ENVIRONMENTS", "dev,eu"), ("ENVIRONMENT_VARIATIONS", "eu:0.2")]).expect("usable");
+    let derived: Vec<_> =
+        settings.monitoring.derived.iter().map(|v| format!("{} {}", v.environment, v.fraction)).collect();
+    assert_eq!(derived, ["eu 0.2"]);
 }
 
 #[test]
@@ -124,4 +155,53 @@ fn output_limits_may_differ_by_model() {
     let limits = settings.probing.max_output_tokens;
     assert_eq!((limits.of("gpt-4o"), limits.of("o4-mini")), (64, 1024));
     assert!(problems(&[("PROBE_MAX_OUTPUT_TOKENS", "0")]).contains("PROBE_MAX_OUTPUT_TOKENS=\"0\""));
+}
+
+#[test]
+fn an_s3_store_is_set_by_our_variables_and_the_aws_sdks_own() {
+    let pairs = [
+        ("STORE", "s3"),
+        ("RECORDS_BUCKET", "latency"),
+        ("RECORDS_PREFIX", "/team/a/"),
+        ("RECORDS_APPEND", "objects"),
+        ("RECORDS_SSE", "aws:kms"),
+        ("RECORDS_KMS_KEY_ID", "alias/records"),
+        ("PROBE_LOCATION", "home"),
+        ("AWS_ENDPOINT_URL", "http://other:1"),
+        ("AWS_ENDPOINT_URL_S3", "http://minio:9000"),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+    let found = settings(&pairs).expect("these settings are usable");
+    let StoreSettings::S3(s3) = found.storing.store else { panic!("the store is S3") };
+    assert_eq!((&*s3.bucket, &*s3.prefix, &*s3.writer), ("latency", "team/a", "home"));
+    assert_eq!(s3.append, AppendMode::Objects);
+    assert_eq!(s3.encryption, Some(Encryption::Kms { key_id: Some("alias/records".to_owned()) }));
+    assert_eq!(s3.access.endpoint.as_ref().map(url::Url::as_str), Some("http://minio:9000/"));
+    assert_eq!(s3.access.region.as_deref(), Some("eu-west-1"));
+    assert_eq!(s3.access.keys.as_ref().map(|keys| keys.secret.expose_secret()), Some("secret"));
+    assert!(!format!("{s3:?}").contains("secret\""), "{s3:?}");
+}
+
+#[test]
+fn unusable_s3_settings_are_named() {
+    let text = problems(&[
+        ("STORE", "s3"),
+        ("RECORDS_BUCKET", "latency"),
+        ("RECORDS_APPEND", "cas"),
+        ("RECORDS_SSE", "AES256"),
+        ("RECORDS_KMS_KEY_ID", "alias/records"),
+        ("AWS_ENDPOINT_URL_S3", "minio:9000"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+    ]);
+    for expected in [
+        "RECORDS_APPEND=\"cas\": expected auto, swap or objects",
+        "RECORDS_KMS_KEY_ID=\"alias/records\": expected nothing, or RECORDS_SSE=aws:kms beside it",
+        "AWS_ENDPOINT_URL_S3=\"minio:9000\": expected an http:// or https:// URL",
+        "AWS_SECRET_ACCESS_KEY is not set: expected the secret that belongs to AWS_ACCESS_KEY_ID",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing in\n{text}");
+    }
+    assert_eq!(text.lines().count(), 4);
 }

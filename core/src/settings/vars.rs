@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt};
 use secrecy::SecretString;
 
 /// The variables that settings are read from: the process's own, and below them those of a `.env` file.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Vars(BTreeMap<String, String>);
 
 impl fmt::Debug for Vars {
@@ -28,6 +28,16 @@ impl Vars {
             self.0.entry(name).or_insert(value);
         }
         self
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Sets `name`, whatever it was.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
     }
 
     /// The trimmed value; an empty one is as good as none.

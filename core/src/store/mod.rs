@@ -9,8 +9,9 @@ pub mod contract;
 mod file;
 mod index;
 mod memory;
+mod s3;
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 pub use backlog::{Backlog, Unwritten};
 pub use file::FileStore;
 pub use memory::MemoryStore;
+pub use s3::{AppendMode, Encryption, S3Access, S3Keys, S3Options, S3Store};
 
 use crate::record::{CycleId, Environment, Record};
 
@@ -91,6 +93,8 @@ pub struct StoreHealth {
     pub waiting: BTreeMap<Environment, CycleId>,
     /// What is wrong now, in words for a person; empty when all is well.
     pub problems: Vec<String>,
+    /// What a person should know although nothing is wrong: what the store found out about its place.
+    pub notes: Vec<String>,
 }
 
 /// Why a store could not do what was asked. Each says where (path, key) and what to do where that is known.
@@ -155,7 +159,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError>;
 
     /// Adds rows (CSV without a header, each ending in a line feed) to `usage/environment=E/date=D.csv`, and `header_line`
-    /// first where the file is new.
+    /// (without a line end) first where the file is new.
     async fn append_usage(
         &self,
         environment: &Environment,
@@ -172,6 +176,10 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The kept catalog of `environment`, if there is one.
     async fn load_catalog(&self, environment: &Environment) -> Result<Option<Bytes>, StoreError>;
+
+    /// From now on an append may take this long, retries included: for a function that is about to be stopped. Stores that
+    /// wait for nothing have no use for it.
+    fn set_append_budget(&self, _budget: Duration) {}
 
     /// What `/health` shows. Must not block on the network for long.
     async fn health(&self) -> StoreHealth;

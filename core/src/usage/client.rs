@@ -1,12 +1,17 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::NaiveDate;
 use http::header::ACCEPT;
+use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use super::report::{Report, parse};
-use crate::redact;
+use crate::{
+    redact,
+    tls::{self, SharedTls, TlsSetupError},
+};
 
 /// Largest answer read, in bytes.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -15,8 +20,11 @@ const MAX_REDIRECTS: usize = 5;
 /// Asks usage endpoints.
 #[derive(Debug, Clone)]
 pub struct UsageClient {
-    http: reqwest::Client,
     timeout: Duration,
+    roots: SharedTls,
+    /// For endpoints by plain HTTP, which need no roots.
+    plain: OnceCell<reqwest::Client>,
+    tls: OnceCell<reqwest::Client>,
 }
 
 /// Why an environment's usage is not known now. No message holds a secret.
@@ -66,29 +74,9 @@ pub enum UsageError {
 }
 
 impl UsageClient {
-    /// `timeout` holds for one whole request.
-    ///
-    /// # Errors
-    /// The TLS configuration is unusable.
-    pub fn new(timeout: Duration, tls: rustls::ClientConfig) -> Result<Self, reqwest::Error> {
-        // Followed on the same host only: a token must go nowhere else, and the endpoint must not steer requests elsewhere.
-        let same_host = reqwest::redirect::Policy::custom(|attempt| {
-            let first = attempt.previous().first();
-            let is_same = first.is_some_and(|first| {
-                first.host_str() == attempt.url().host_str()
-                    && (first.scheme() == attempt.url().scheme() || attempt.url().scheme() == "https")
-            });
-            if is_same && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
-        });
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!("llm-monitor/", env!("CARGO_PKG_VERSION")))
-            .redirect(same_host)
-            .referer(false)
-            .timeout(timeout)
-            .pool_max_idle_per_host(1)
-            .build()?;
-        Ok(Self { http, timeout })
+    /// `timeout` holds for one whole request. The roots of `tls` are read when the first `https` endpoint is asked.
+    pub fn new(timeout: Duration, tls: SharedTls) -> Self {
+        Self { timeout, roots: tls, plain: OnceCell::new(), tls: OnceCell::new() }
     }
 
     /// What `endpoint` says of `day` (UTC).
@@ -101,11 +89,7 @@ impl UsageClient {
         token: Option<&SecretString>,
         day: NaiveDate,
     ) -> Result<Report, UsageError> {
-        let mut request = self.http.get(dated(endpoint, day)).header(ACCEPT, "application/json");
-        if let Some(token) = token {
-            request = request.bearer_auth(token.expose_secret());
-        }
-        let mut response = request.send().await.map_err(|error| self.explain(endpoint, &error))?;
+        let mut response = self.ask(endpoint, token, day).await?;
         if !response.status().is_success() {
             let status = response.status().as_u16();
             return Err(UsageError::Status { endpoint: redact::url(endpoint), status });
@@ -118,6 +102,60 @@ impl UsageClient {
             body.extend_from_slice(&chunk);
         }
         parse(&body)
+    }
+
+    async fn ask(
+        &self,
+        endpoint: &Url,
+        token: Option<&SecretString>,
+        day: NaiveDate,
+    ) -> Result<reqwest::Response, UsageError> {
+        let send = async |client: &reqwest::Client| {
+            let mut request = client.get(dated(endpoint, day)).header(ACCEPT, "application/json");
+            if let Some(token) = token {
+                request = request.bearer_auth(token.expose_secret());
+            }
+            request.send().await.map_err(|error| self.explain(endpoint, &error))
+        };
+        let unusable = |problem: String| UsageError::Unreachable { endpoint: redact::url(endpoint), problem };
+        if endpoint.scheme() != "https" {
+            let make = || async { self.client(tls::client_config_with_roots(RootCertStore::empty()), false) };
+            let response = send(self.plain.get_or_try_init(make).await.map_err(unusable)?).await?;
+            // An endpoint that sends on to https is asked once more, by a client that has roots.
+            if !response.status().is_redirection() {
+                return Ok(response);
+            }
+        }
+        let make = || async { self.client(self.roots.get().await, true) };
+        send(self.tls.get_or_try_init(make).await.map_err(unusable)?).await
+    }
+
+    fn client(
+        &self,
+        tls: Result<Arc<ClientConfig>, TlsSetupError>,
+        has_roots: bool,
+    ) -> Result<reqwest::Client, String> {
+        let tls = tls.map_err(|error| error.to_string())?;
+        // Followed on the same host only: a token must go nowhere else, and the endpoint must not steer requests elsewhere.
+        let same_host = reqwest::redirect::Policy::custom(move |attempt| {
+            let first = attempt.previous().first();
+            let is_same = first.is_some_and(|first| {
+                let is_https = attempt.url().scheme() == "https";
+                first.host_str() == attempt.url().host_str()
+                    && (is_https || first.scheme() == attempt.url().scheme())
+                    && (has_roots || !is_https)
+            });
+            if is_same && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
+        });
+        reqwest::Client::builder()
+            .tls_backend_preconfigured((*tls).clone())
+            .user_agent(concat!("llm-monitor/", env!("CARGO_PKG_VERSION")))
+            .redirect(same_host)
+            .referer(false)
+            .timeout(self.timeout)
+            .pool_max_idle_per_host(1)
+            .build()
+            .map_err(|error| error.to_string())
     }
 
     fn explain(&self, endpoint: &Url, error: &reqwest::Error) -> UsageError {

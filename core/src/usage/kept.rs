@@ -5,10 +5,10 @@ use rust_decimal::Decimal;
 
 use super::{Report, UsageEntry};
 
-/// Header of `usage/environment=E/date=D.csv`, ending in a line feed. Rates are US dollars per token.
+/// Header of `usage/environment=E/date=D.csv`, without a line end. Rates are US dollars per token.
 pub const KEPT_HEADER: &str = "fetched_at,llm_code,cost,input_tokens,output_tokens,prompt_count,input_token_rate,\
 output_token_rate,average_cost_for_month,average_input_tokens_for_month,average_output_tokens_for_month,\
-average_prompt_count_for_month\n";
+average_prompt_count_for_month";
 
 /// What is kept of one environment's usage already, so that only what changed is written.
 #[derive(Debug, Default)]
@@ -135,7 +135,7 @@ mod tests {
         let first = Kept::default().changed_rows(&report, DateTime::UNIX_EPOCH);
         assert_eq!(String::from_utf8_lossy(&first).lines().count(), 2);
 
-        let file = [KEPT_HEADER.as_bytes(), &first].concat();
+        let file = [KEPT_HEADER.as_bytes(), b"\n", &first].concat();
         let mut kept = Kept::from_csv(day, Some(&file));
         assert!(kept.changed_rows(&report, DateTime::UNIX_EPOCH).is_empty());
 

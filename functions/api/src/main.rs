@@ -1,18 +1,20 @@
 //! AWS Lambda: the HTTP API, over the store that the monitor writes.
 
-use lambda_http::{Error, run};
-use llm_monitor_core::{
-    http::router,
-    parts,
-    settings::{Host, Settings, Vars},
-    telemetry::{self, LogFormat},
-};
+mod handler;
+mod stage;
+
+use std::process::ExitCode;
+
+use lambda_http::{Adapter, lambda_runtime::Runtime, service_fn};
+use llm_monitor_function_runtime::{InvocationLayer, start};
+
+use handler::Handler;
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
-    let vars = Vars::from_process();
-    telemetry::init(LogFormat::Json, vars.get("RUST_LOG").unwrap_or("info"));
-    let settings = Settings::from_vars(&vars, Host::Lambda)?;
-    let store = parts::open_store(&settings).await?;
-    run(router(parts::api(&settings, store, None))).await
+async fn main() -> ExitCode {
+    let run = async |handler: Handler| {
+        let handler = &handler;
+        Runtime::new(Adapter::from(service_fn(|request| handler.handle(request)))).layer(InvocationLayer).run().await
+    };
+    start(Handler::new, run).await
 }

@@ -1,50 +1,22 @@
 //! AWS Lambda: one monitoring cycle per scheduled event.
 
 mod event;
+mod handler;
+mod metrics;
+mod time_left;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::process::ExitCode;
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use llm_monitor_core::{
-    cycle::{Monitor, Summary},
-    parts,
-    probe::Schedule,
-    record::CycleId,
-    settings::{Host, Settings, Vars},
-    telemetry::{self, LogFormat},
-};
-use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use lambda_runtime::{Runtime, service_fn};
+use llm_monitor_function_runtime::{InvocationLayer, start};
 
-use event::Trigger;
-
-/// Kept free before the function's deadline, to write what was measured.
-const WRITE_TIME: Duration = Duration::from_secs(5);
+use handler::Handler;
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
-    let vars = Vars::from_process();
-    telemetry::init(LogFormat::Json, vars.get("RUST_LOG").unwrap_or("info"));
-    let settings = Settings::from_vars(&vars, Host::Lambda)?;
-    let store = parts::open_store(&settings).await?;
-    let monitor = parts::monitor(&settings, store)?;
-    let monitor = &monitor;
-    run(service_fn(async move |event: LambdaEvent<Value>| handle(monitor, event).await)).await
-}
-
-/// Runs the cycle that `event` asks for. An error only when nothing could be stored: a second try may then help.
-async fn handle(monitor: &Monitor, event: LambdaEvent<Value>) -> Result<Summary, Error> {
-    let trigger = Trigger::parse(&event.payload)?;
-    let time_left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-    let schedule = Schedule {
-        cycle_id: CycleId::at(trigger.scheduled),
-        due: Instant::now(),
-        stop_by: Some(Instant::now() + time_left.saturating_sub(WRITE_TIME)),
+async fn main() -> ExitCode {
+    let run = async |handler: Handler| {
+        let handler = &handler;
+        Runtime::new(service_fn(|event| handler.handle(event))).layer(InvocationLayer).run().await
     };
-    let summary = monitor.run(&schedule, &CancellationToken::new(), &|_| {}).await.summary();
-    let is_stored = summary.written > 0 || !summary.already_there.is_empty();
-    match summary.write_errors.values().next() {
-        Some(error) if !is_stored => Err(format!("nothing could be stored: {error}").into()),
-        _ => Ok(summary),
-    }
+    start(Handler::new, run).await
 }

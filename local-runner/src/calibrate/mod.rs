@@ -8,7 +8,7 @@
 //!
 //! Both processes read `SystemTime`, in nanoseconds: the one clock that is the same in both without `unsafe` or another crate,
 //! on every platform. Durations inside each process run on the monotonic clock as ever; on Linux the two differ by a constant,
-//! unless somebody sets the time, and that is noticed ([`clock`]).
+//! unless somebody sets the time, and that is noticed.
 
 mod clock;
 pub mod command;

@@ -385,6 +385,7 @@ fn a_busy_port_is_named_or_replaced() {
 fn stopping_closes_the_port_and_the_streams_in_flight() {
     let server = serve(Provider::OpenAi, failing(FailureKind::Stall));
     let mut stream = TcpStream::connect(server.addr()).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
     let body = r#"{"model":"m","stream":true,"messages":[]}"#;
     let length = body.len();
     write!(stream, "POST /v1/chat/completions HTTP/1.1\r\nhost: mock\r\ncontent-length: {length}\r\n\r\n{body}")

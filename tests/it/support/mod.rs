@@ -2,6 +2,10 @@
 
 pub(crate) mod http;
 pub(crate) mod monitor;
+pub(crate) mod moto;
 pub(crate) mod probing;
+pub(crate) mod s3_faults;
+pub(crate) mod s3_places;
+pub(crate) mod s3_server;
 pub(crate) mod scripted;
 pub(crate) mod usage;

@@ -1,0 +1,84 @@
+// What the page shows, part by part. Each part loads on its own, so that one failing answer leaves the others in place; what was
+// there stays until what is new has come.
+
+import { get } from "./api.js";
+import { groupOf, seriesOf } from "./answers.js";
+import { BEATS } from "./views/heartbeat.js";
+
+const MAX_ROWS = 1000;
+const RECENT_ROWS = 150;
+const DETAIL_ROWS = 60;
+const FAILURE_ROWS = 500;
+const SPARK_BUCKETS = 24;
+
+/** A request is given up when a newer one of the same part starts. */
+class Part {
+  constructor(load) {
+    this.load = load;
+    this.value = undefined;
+    this.error = null;
+    this.at = 0;
+  }
+
+  async refresh(view) {
+    this.controller?.abort();
+    const controller = new AbortController();
+    this.controller = controller;
+    try {
+      const value = await this.load(view, { signal: controller.signal });
+      if (this.controller !== controller) return;
+      Object.assign(this, { value, error: null, at: Date.now() });
+    } catch (error) {
+      if (error.name !== "AbortError" && this.controller === controller) this.error = error;
+    }
+  }
+}
+
+export const parts = {
+  health: new Part((view, options) => get("health", {}, { ...options, accepts: [503] })),
+  models: new Part(async ({ names }, options) => {
+    const lists = await Promise.all(names.map((environment) => get("api/models", { environment }, options)));
+    return Object.fromEntries(names.map((name, index) => [name, lists[index]]));
+  }),
+  summary: new Part(async (view, options) => {
+    const answer = await get("api/summary", { ...scope(view), group_by: "environment,model" }, options);
+    return answer.groups.map(groupOf);
+  }),
+  sparks: new Part(async (view, options) => {
+    const seconds = Math.max(1, Math.ceil((view.to - view.dataFrom) / SPARK_BUCKETS));
+    return seriesOf(await get("api/series", { ...scope(view), from: iso(view.dataFrom), metric: view.metric, percentile: "p95", step: `${seconds}s` }, options));
+  }),
+  trend: new Part(async (view, options) =>
+    seriesOf(await get("api/series", { ...scope(view), from: iso(view.dataFrom), environment: view.env, metric: view.metric, percentile: view.percentile, step: `${view.step}s` }, options))),
+  /** Of every environment, for how often cycles come and how late probes start. */
+  recent: new Part((view, options) => get("api/latency", { limit: RECENT_ROWS }, options)),
+  beats: new Part(async (view, options) => {
+    const { env } = view;
+    if (view.isBeatACycle) {
+      return { env, records: await get("api/latency", { ...range(view), environment: env, limit: MAX_ROWS }, options) };
+    }
+    const step = Math.max(1, Math.ceil((view.to - view.dataFrom) / BEATS));
+    const answer = await get("api/series", { ...scope(view), from: iso(view.dataFrom), environment: env, metric: "success_rate", step: `${step}s` }, options);
+    return { env, ...seriesOf(answer) };
+  }),
+  failures: new Part((view, options) => get("api/latency", { ...range(view), environment: view.env, status: "error", limit: FAILURE_ROWS }, options)),
+  costs: new Part((view, options) => get("api/costs", {}, options)),
+  detail: new Part(async (view, options) => {
+    if (!view.open) return null;
+    const records = await get("api/latency", { ...range(view), environment: view.env, model: view.open, limit: DETAIL_ROWS }, options);
+    return { name: view.open, records };
+  }),
+  oldest: new Part((view, options) => get("api/latency", { order: "asc", limit: 1 }, options)),
+};
+
+function range({ from, to, isOpen }) {
+  return { from: iso(from), to: isOpen ? "" : iso(to) };
+}
+
+function scope(view) {
+  return { ...range(view), include_simulated: view.isSimple ? "true" : "" };
+}
+
+export function iso(seconds) {
+  return new Date(Math.floor(seconds) * 1000).toISOString().replace(".000", "");
+}

@@ -1,0 +1,218 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_types::service_config::ServiceConfigKey;
+use rustls::RootCertStore;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use super::Reader;
+use crate::{
+    redact,
+    tls::{self, SharedTls},
+};
+
+/// Most names that one request may ask for.
+const NAMES_PER_REQUEST: usize = 10;
+const TIMEOUT: Duration = Duration::from_secs(3);
+const ATTEMPTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// AWS Systems Manager's Parameter Store, with region, endpoint and credentials by the AWS SDK's own variables.
+///
+/// One call of one operation: a request signed here costs nothing to compile or to start beside a client of all of the
+/// service's operations.
+#[derive(Debug, Default)]
+pub struct ParameterStore {
+    config: OnceCell<SdkConfig>,
+    tls: SharedTls,
+    http: OnceCell<reqwest::Client>,
+}
+
+/// What a request came to.
+enum Failure {
+    /// May be better a moment later.
+    Passing(String),
+    Lasting(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    name: String,
+    value: String,
+}
+
+#[derive(Deserialize, Default)]
+struct Refusal {
+    #[serde(rename = "__type", default)]
+    kind: String,
+    #[serde(alias = "Message", default)]
+    message: String,
+}
+
+impl ParameterStore {
+    async fn config(&self) -> &SdkConfig {
+        let load = || async {
+            let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+            aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
+        };
+        self.config.get_or_init(load).await
+    }
+
+    async fn http(&self, is_https: bool) -> Result<&reqwest::Client, Failure> {
+        let make = || async {
+            let tls =
+                if is_https { self.tls.get().await } else { tls::client_config_with_roots(RootCertStore::empty()) };
+            let tls = tls.map_err(|error| error.to_string())?;
+            reqwest::Client::builder()
+                .tls_backend_preconfigured((*tls).clone())
+                .timeout(TIMEOUT)
+                .build()
+                .map_err(|error| error.to_string())
+        };
+        self.http.get_or_try_init(make).await.map_err(Failure::Lasting)
+    }
+
+    async fn ask(&self, names: &[&String]) -> Result<Answer, Failure> {
+        let config = self.config().await;
+        let Some(region) = config.region().map(ToString::to_string) else {
+            return Err(Failure::Lasting("no region is set; set AWS_REGION".to_owned()));
+        };
+        let endpoint = endpoint(config).unwrap_or_else(|| own_endpoint(&region));
+        let body = json!({"Names": names, "WithDecryption": true}).to_string();
+        let request = signed(config, &endpoint, &region, body).await?;
+        let response = self.http(endpoint.starts_with("https:")).await?.execute(request).await;
+        let response = response.map_err(|error| Failure::Passing(explain(&endpoint, &error)))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| Failure::Passing(explain(&endpoint, &error)))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .map_err(|_| Failure::Lasting(format!("{} gave no usable answer", shown(&endpoint))));
+        }
+        let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
+        let kind = refusal.kind.rsplit('#').next().unwrap_or_default();
+        let problem = format!("{} answered HTTP {} {kind} {}", shown(&endpoint), status.as_u16(), refusal.message);
+        let passes = status.is_server_error() || kind.starts_with("Throttling") || status.as_u16() == 429;
+        let problem = problem.trim_end().to_owned();
+        Err(if passes { Failure::Passing(problem) } else { Failure::Lasting(problem) })
+    }
+
+    async fn ask_patiently(&self, names: &[&String]) -> Result<Answer, String> {
+        let mut backoff = FIRST_BACKOFF;
+        for _ in 1..ATTEMPTS {
+            match self.ask(names).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Lasting(problem)) => return Err(problem),
+                Err(Failure::Passing(_)) => tokio::time::sleep(backoff.mul_f64(0.5 + fastrand::f64())).await,
+            }
+            backoff *= 3;
+        }
+        self.ask(names).await.map_err(|(Failure::Passing(problem) | Failure::Lasting(problem))| problem)
+    }
+}
+
+#[async_trait]
+impl Reader for ParameterStore {
+    async fn read(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, SecretString>, String> {
+        let names: Vec<&String> = names.iter().collect();
+        let answers = names.chunks(NAMES_PER_REQUEST).map(|names| self.ask_patiently(names));
+        let answers = futures_util::future::try_join_all(answers).await?;
+        let found = answers.into_iter().flat_map(|answer| answer.parameters);
+        Ok(found.map(|parameter| (parameter.name, parameter.value.into())).collect())
+    }
+
+    async fn place(&self) -> String {
+        let config = self.config().await;
+        let place =
+            endpoint(config).map(|endpoint| shown(&endpoint)).or_else(|| config.region().map(ToString::to_string));
+        format!("the Parameter Store of {}", place.unwrap_or_default())
+    }
+}
+
+/// The endpoint that the SDK's own sources name, for this service or for all.
+fn endpoint(config: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id("SSM").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let of_service = config.service_config().zip(key.ok()).and_then(|(config, key)| config.load_config(key));
+    of_service.or_else(|| config.endpoint_url().map(str::to_owned))
+}
+
+fn own_endpoint(region: &str) -> String {
+    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("https://ssm.{region}.{suffix}")
+}
+
+/// A `GetParameters` with `body`, signed.
+async fn signed(config: &SdkConfig, endpoint: &str, region: &str, body: String) -> Result<reqwest::Request, Failure> {
+    let Some(credentials) = config.credentials_provider() else {
+        return Err(Failure::Lasting("there are no AWS credentials".to_owned()));
+    };
+    // The error's own words do not say more, and its source may.
+    let credentials = credentials.provide_credentials().await.map_err(|error| Failure::Lasting(deepest(&error)))?;
+    let identity = credentials.into();
+    let lasting = |error: &dyn std::error::Error| Failure::Lasting(format!("the request cannot be signed: {error}"));
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name("ssm")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| lasting(&error))?
+        .into();
+    let uri = format!("{}/", endpoint.trim_end_matches('/'));
+    let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "AmazonSSM.GetParameters")];
+    let signable =
+        SignableRequest::new("POST", uri.as_str(), headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
+    let (instructions, _) =
+        sign(signable.map_err(|error| lasting(&error))?, &params).map_err(|error| lasting(&error))?.into_parts();
+    let mut request = http::Request::post(&uri);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let mut request = request.body(body).map_err(|error| lasting(&error))?;
+    instructions.apply_to_request_http1x(&mut request);
+    request.try_into().map_err(|error: reqwest::Error| lasting(&error))
+}
+
+fn shown(endpoint: &str) -> String {
+    endpoint.parse().map_or_else(|_| "the endpoint".to_owned(), |url| redact::url(&url))
+}
+
+fn explain(endpoint: &str, error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("{} did not answer within {} s", shown(endpoint), TIMEOUT.as_secs());
+    }
+    format!("{} cannot be reached: {}", shown(endpoint), deepest(error))
+}
+
+/// The innermost cause: the outer ones repeat URLs and each other.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

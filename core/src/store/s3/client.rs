@@ -1,0 +1,140 @@
+//! Making the client: endpoint, region and credentials by the AWS SDK's own variables.
+
+use std::time::Duration;
+
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableRegionProvider,
+    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
+};
+use aws_sdk_s3::{
+    Client,
+    config::{Credentials, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
+};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_types::service_config::ServiceConfigKey;
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use super::{
+    failure::{Failure, Server},
+    options::S3Access,
+};
+use crate::redact;
+
+/// How long one try of a request may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Tries of one request by the SDK, which waits longer from one to the next.
+const ATTEMPTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// Signed into requests where the user names none; servers that are not AWS's take any.
+const REGION_OF_OTHER_SERVERS: &str = "us-east-1";
+
+/// A client, and what is said of its server in messages.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) server: Server,
+}
+
+impl Connection {
+    /// Reads the SDK's sources. Sends nothing but what finding the region may take.
+    pub(super) async fn new(access: &S3Access) -> Result<Self, Failure> {
+        let config = load(access).await;
+        let endpoint = endpoint(&config)?;
+        let region = match (config.region(), &endpoint) {
+            (Some(region), _) => region.clone(),
+            (None, Some(_)) => Region::from_static(REGION_OF_OTHER_SERVERS),
+            (None, None) => {
+                let problem = "no region is set; set AWS_REGION to the bucket's (and AWS_ENDPOINT_URL_S3 where the \
+                               server is not AWS's)";
+                return Err(Failure::Lasting(problem.to_owned()));
+            }
+        };
+        let server = Server {
+            address: endpoint.clone().unwrap_or_else(|| format!("AWS in {region}")),
+            region: region.to_string(),
+            patience: ATTEMPT_TIMEOUT,
+        };
+        let mut builder =
+            aws_sdk_s3::config::Builder::from(&config).region(region).force_path_style(endpoint.is_some());
+        builder.set_endpoint_url(endpoint);
+        Ok(Self { client: Client::from_conf(builder.build()), server })
+    }
+}
+
+async fn load(access: &S3Access) -> SdkConfig {
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    // Not the SDK's adaptive mode: after one SlowDown it lets a client that sends as seldom as this one send nothing for
+    // minutes, since a retry then costs five times what its bucket can hold.
+    let retries = RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(FIRST_BACKOFF)
+        .with_max_backoff(LONGEST_BACKOFF);
+    // What the stalled-stream protection is for, the time-out of each try does.
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(retries)
+        .timeout_config(timeouts)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    if let Some(endpoint) = &access.endpoint {
+        loader = loader.endpoint_url(endpoint.as_str());
+    }
+    if let Some(profile) = &access.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = region_of(access) {
+        loader = loader.region(region);
+    }
+    if let Some(keys) = &access.keys {
+        let token = keys.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+        loader = loader.credentials_provider(Credentials::new(
+            keys.id.clone(),
+            keys.secret.expose_secret(),
+            token,
+            None,
+            "settings",
+        ));
+    }
+    loader.load().await
+}
+
+/// Where to look for the region; `None`: wherever the SDK does.
+fn region_of(access: &S3Access) -> Option<RegionProviderChain> {
+    if let Some(region) = &access.region {
+        return Some(RegionProviderChain::first_try(Region::new(region.clone())));
+    }
+    // A server of one's own need not have one. The SDK would ask the machine's metadata service, and wait for it in vain.
+    access.endpoint.as_ref().map(|_| {
+        let mut of_profile = ProfileFileRegionProvider::builder();
+        if let Some(profile) = &access.profile {
+            of_profile = of_profile.profile_name(profile);
+        }
+        RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(of_profile.build())
+            .or_else(Region::from_static(REGION_OF_OTHER_SERVERS))
+    })
+}
+
+/// The endpoint that the SDK would use, where it is not AWS's own: set here, for S3 alone, or for all services. Without user
+/// name, password and query, which mean nothing there and would show in the SDK's errors.
+fn endpoint(config: &SdkConfig) -> Result<Option<String>, Failure> {
+    let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let for_s3 = || config.service_config()?.load_config(key.ok()?);
+    let is_set_here = config.get_origin("endpoint_url").is_client_config();
+    let for_all = config.endpoint_url().map(str::to_owned);
+    let endpoint = if is_set_here { for_all } else { for_s3().or(for_all) };
+    let Some(endpoint) = endpoint else { return Ok(None) };
+    let url: Url = endpoint.parse().map_err(|_| {
+        Failure::Lasting(
+            "the endpoint is no URL; check AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and endpoint_url".to_owned(),
+        )
+    })?;
+    Ok(Some(redact::url(&url)))
+}

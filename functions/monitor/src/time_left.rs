@@ -1,0 +1,55 @@
+use std::time::{Duration, Instant, SystemTime};
+
+/// Kept free before the function's deadline to write what was measured: this, or a quarter of a shorter time.
+const WRITE_TIME: Duration = Duration::from_secs(5);
+/// Kept free of writing, to answer in.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
+
+/// How an invocation's time is divided: probes, then the write, then the answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimeLeft {
+    ends: Instant,
+    write_time: Duration,
+}
+
+impl TimeLeft {
+    /// Of an invocation that is stopped at `deadline`.
+    pub(crate) fn until(deadline: SystemTime) -> Self {
+        let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+        Self { ends: Instant::now() + left, write_time: WRITE_TIME.min(left / 4) }
+    }
+
+    /// When probes must be over.
+    pub(crate) fn stop_by(&self) -> Instant {
+        self.ends.checked_sub(self.write_time).unwrap_or(self.ends)
+    }
+
+    /// How long writing may take from now on.
+    pub(crate) fn to_write(&self) -> Duration {
+        self.ends.saturating_duration_since(Instant::now()).saturating_sub(ANSWER_TIME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_end_in_time_to_write() {
+        let left = |seconds| {
+            let left = TimeLeft::until(SystemTime::now() + Duration::from_secs(seconds));
+            left.stop_by().saturating_duration_since(Instant::now()).as_secs_f64()
+        };
+        assert!((54.0..=55.0).contains(&left(60)), "{}", left(60));
+        assert!((7.0..=7.5).contains(&left(10)), "{}", left(10));
+        let to_write = TimeLeft::until(SystemTime::now() + Duration::from_secs(60)).to_write();
+        assert!(to_write <= Duration::from_millis(59_500), "{to_write:?}");
+    }
+
+    #[test]
+    fn a_deadline_that_is_over_leaves_no_time() {
+        let over = TimeLeft::until(SystemTime::UNIX_EPOCH);
+        assert_eq!(over.to_write(), Duration::ZERO);
+        assert!(over.stop_by() <= Instant::now());
+    }
+}

@@ -1,0 +1,145 @@
+// Monitors with settings and a past of their own: tokens, simple mode, names that attack, silence.
+
+import assert from "node:assert/strict";
+import { startDemo, startMonitor } from "../support/hosts.mjs";
+import { csv, failure, success } from "../support/history.mjs";
+
+const TOKEN = "correct-horse-battery-staple";
+/** So that these monitors probe nothing of their own. */
+const NOWHERE = { DEV_USAGE_ENDPOINT: "http://127.0.0.1:9/none", OLLAMA_BASE_URL: "http://127.0.0.1:9", MONITOR_INTERVAL: "3600", LLM_API_TIMEOUT: "2" };
+const ATTACKS = ["<img src=x onerror=alert(1)>", "\"><script>alert(2)</script>", "javascript:alert(3)", "__proto__", "a".repeat(180)];
+
+function past(model, environment, minutes, more) {
+  return Array.from({ length: minutes }, (_, index) => success(model, environment, minutesAgo(minutes - index), 900 + 30 * (index % 7), more));
+}
+
+function minutesAgo(minutes) {
+  return new Date(Math.floor(Date.now() / 60_000) * 60_000 - minutes * 60_000);
+}
+
+export const monitors = {
+  "a token is asked for, kept in the session and nowhere else": async ({ browser }) => {
+    const monitor = await startMonitor({ ...NOWHERE, API_TOKEN: TOKEN }, { "latency_data.csv": csv(past("gpt-4o", "dev", 30)) });
+    try {
+      const page = await browser.open(`${monitor.url}/`, { expects: [/status of 401/] });
+      const field = page.getByLabel("API token");
+      await field.waitFor();
+      assert.deepEqual(await browser.audit(page), []);
+      await browser.screenshot(page, "token");
+      await field.fill("wrong");
+      await page.keyboard.press("Enter");
+      await page.getByText("refused this token").waitFor();
+      await field.fill(TOKEN);
+      await page.keyboard.press("Enter");
+      await page.locator(".model-row").first().waitFor();
+      assert.ok(!page.url().includes(TOKEN));
+      const stored = await page.evaluate(() => [JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie]);
+      assert.ok(!stored[0].includes(TOKEN) && stored[1].includes(TOKEN) && stored[2] === "");
+      await page.reload();
+      await page.locator(".model-row").first().waitFor();
+      await page.getByRole("button", { name: "Forget the API token" }).click();
+      await page.getByLabel("API token").waitFor();
+    } finally {
+      await monitor.stop();
+    }
+  },
+
+  "simple mode wears a banner, and derived numbers a mark": async ({ browser }) => {
+    const records = ["dev", "test", "qa", "prod"].flatMap((environment) => past("gpt-4o", environment, 40, { simulated: String(environment !== "dev") }));
+    const monitor = await startMonitor({ ...NOWHERE, MULTI_ENV_MODE: "simple" }, { "latency_data.csv": csv(records) });
+    try {
+      const page = await browser.dashboard(`${monitor.url}/`);
+      await page.getByText("only one environment is measured").waitFor();
+      assert.match(await page.locator("#comparison-title").textContent(), /Models in dev/, "the measured one is shown first");
+      assert.equal(await page.locator("#comparison .simulated").count(), 0);
+      await browser.screenshot(page, "simulated", { fullPage: true });
+      await page.locator("#toolbar button", { hasText: "qa" }).click();
+      await page.locator("#comparison-title", { hasText: "Models in qa" }).waitFor();
+      assert.equal(await page.locator(".model-row", { hasText: "gpt-4o" }).first().locator(".simulated").count(), 1);
+      assert.ok(await page.locator(".matrix thead .simulated").count() >= 3);
+      assert.deepEqual(await browser.audit(page), []);
+    } finally {
+      await monitor.stop();
+    }
+  },
+
+  "a model's name and a failure's words are text, whatever they hold": async ({ browser }) => {
+    const records = ATTACKS.flatMap((name) => [...past(name, "dev", 25), failure(name, "dev", minutesAgo(0), "server_error", "<b onmouseover=alert(4)>boom</b>", { http_status: 500 })]);
+    const monitor = await startMonitor(NOWHERE, { "latency_data.csv": csv(records) });
+    try {
+      for (const name of ATTACKS) {
+        const page = await browser.dashboard(`${monitor.url}/?env=dev&open=${encodeURIComponent(name)}`);
+        await page.locator("#detail .probes").waitFor();
+        await page.locator(".chart canvas").waitFor();
+        const names = await page.locator(".model-row .model").allTextContents();
+        assert.ok(ATTACKS.every((attack) => names.includes(attack)), `names are shown as they are: ${names}`);
+        assert.equal(await page.locator("main img, main script, main b").count(), 0);
+        await page.locator(".beat.is-failing").first().hover();
+        await page.locator("#tip", { hasText: "<b onmouseover" }).waitFor();
+        await page.locator(".chart").focus();
+        await page.keyboard.press("ArrowLeft");
+        await page.setViewportSize({ width: 390, height: 800 });
+        const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+        assert.ok(wide <= seen, `${wide} px wide on a phone of ${seen} px`);
+      }
+    } finally {
+      await monitor.stop();
+    }
+  },
+
+  "a missed cycle is unknown, never green": async ({ browser }) => {
+    const records = past("gpt-4o", "dev", 60).filter((_, index) => index < 20 || index > 30).slice(0, 40);
+    const monitor = await startMonitor(NOWHERE, { "latency_data.csv": csv(records) });
+    try {
+      const page = await browser.open(`${monitor.url}/?env=dev&window=1h`, { expects: [/status of 503/] });
+      // What /health says once the grace of a start is over.
+      await page.route("**/health", async (route) => {
+        const response = await route.fetch();
+        const health = await response.json();
+        health.status = "stale";
+        for (const environment of Object.values(health.environments)) Object.assign(environment, { status: "stale", problems: ["the last cycle was due 600 s ago; after 180 s it is stale"] });
+        await route.fulfill({ status: 503, contentType: "application/json", body: JSON.stringify(health) });
+      });
+      await page.reload();
+      await page.locator(".verdict", { hasText: "Unknown: no news from dev" }).waitFor();
+      await page.locator(".model-row", { hasText: "gpt-4o" }).first().locator(".badge.is-unknown").waitFor();
+      assert.equal(await page.locator(".badge.is-ok, .mark.is-ok, .dot.is-ok").count(), 0, "nothing is green");
+      assert.ok(await page.locator(".beat.is-unknown").count() >= 5, "the silence shows in the strip");
+      await browser.screenshot(page, "stale", { fullPage: true });
+    } finally {
+      await monitor.stop();
+    }
+  },
+
+  "without any record the page says what comes next": async ({ browser }) => {
+    const monitor = await startMonitor({ ...NOWHERE, OPENAI_API_KEY: "" });
+    try {
+      const page = await browser.open(`${monitor.url}/`);
+      await page.locator(".verdict-title").waitFor();
+      await page.locator("#failures .empty").waitFor();
+      assert.match(await page.locator("#matrix").textContent(), /Not monitored|next cycle|first cycle/i);
+      assert.deepEqual(await browser.audit(page), []);
+      await browser.screenshot(page, "empty", { fullPage: true });
+    } finally {
+      await monitor.stop();
+    }
+  },
+
+  "a monitor that stops answering leaves no green behind": async ({ browser }) => {
+    const demo = await startDemo();
+    let isStopped = false;
+    try {
+      const page = await browser.dashboard(`${demo.url}/?env=prod`, { expects: [/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/] });
+      await page.locator(".badge.is-ok").first().waitFor();
+      await demo.stop();
+      isStopped = true;
+      await page.locator(".verdict", { hasText: "the monitor does not answer" }).waitFor();
+      await page.getByRole("alert").filter({ hasText: "does not answer" }).waitFor();
+      assert.equal(await page.locator(".badge.is-ok, .mark.is-ok, .dot.is-ok").count(), 0, "nothing is green");
+      assert.ok(await page.locator(".model-row").count() > 0, "what was known is still there to read");
+      await browser.screenshot(page, "unreachable", { fullPage: true });
+    } finally {
+      if (!isStopped) await demo.stop();
+    }
+  },
+};
