@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod cycle_command;
 mod demo;
+mod listener;
 pub mod mock;
 mod output;
 mod schedule;

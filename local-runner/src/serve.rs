@@ -1,6 +1,6 @@
 //! `serve`: the monitoring timer and HTTP, in one process.
 
-use std::{future::IntoFuture, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chrono::Utc;
@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     demo,
+    listener,
     schedule::{self, Due, SystemClock},
     signals, unsaved,
     wiring::{self, StartError},
@@ -62,8 +63,7 @@ impl Service<'_> {
 
         let api = router(parts::api(self.settings, store, Some(Utc::now())));
         let stop = self.stop.clone();
-        let server = axum::serve(self.listener, api).with_graceful_shutdown(async move { stop.cancelled().await });
-        let server = tokio::spawn(server.into_future());
+        let server = tokio::spawn(listener::serve(self.listener, api, listener::HEADERS_TIME_LIMIT, stop));
 
         let (stop, interval) = (&self.stop, self.settings.monitoring.interval);
         schedule::every(interval, &SystemClock, stop, async |Due { scheduled, at }| {
@@ -74,10 +74,8 @@ impl Service<'_> {
         .await;
 
         unsaved::write_or_say(&self.store).await;
-        match tokio::time::timeout(HTTP_GRACE, server).await {
-            Ok(Ok(Err(error))) => error!(%error, "the HTTP server ended: {error}"),
-            Ok(Err(error)) => error!(%error, "the HTTP server ended: {error}"),
-            Ok(Ok(Ok(()))) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::time::timeout(HTTP_GRACE, server).await {
+            error!(%error, "the HTTP server ended: {error}");
         }
         info!("stopped");
         Ok(())
