@@ -19,9 +19,9 @@ use crate::{calibrate, mock};
                   llm-monitor serve    monitor, and answer on http://127.0.0.1:8000"
 )]
 pub(crate) struct Cli {
-    /// File of variables; real environment variables win over it
-    #[arg(long, global = true, value_name = "FILE", default_value = ".env")]
-    pub(crate) env_file: PathBuf,
+    /// File of variables; real environment variables win over it [default: .env, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -67,12 +67,13 @@ fn print(report: &CycleReport, args: &CycleArgs, location: &str) {
         return say(json!({ "summary": summary, "records": records }).to_string());
     }
     say(records_table(&report.records).to_string());
-    for catalog in &report.catalogs {
+    // A derived environment has the measured one's list, with the same problems.
+    for catalog in report.catalogs.iter().filter(|catalog| !catalog.simulated) {
         let environment = &catalog.environment;
         for problem in &catalog.problems {
             say(format!("{environment}: {problem} (catalog: {:?})", catalog.source));
         }
-        for model in catalog.models.iter().filter(|_| !catalog.simulated) {
+        for model in &catalog.models {
             if let Some(reason) = &model.not_monitored {
                 say(format!("{environment}: {} is not monitored: {reason}", model.name));
             }

@@ -1,6 +1,8 @@
 //! `demo`: a mock of everything outside, and the monitor, in one process. Real requests, real measurements, no key, no internet.
 
 use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -11,7 +13,7 @@ use llm_monitor_core::{
     parts,
     record::{Environment, Record, csv},
     settings::{Settings, Vars},
-    store::Backlog,
+    store::{Backlog, FileStore},
 };
 use tokio::net::TcpListener;
 
@@ -26,6 +28,8 @@ use crate::{
 
 /// Marks the demo's rows, so that no one mistakes them for their own.
 const LOCATION: &str = "demo";
+/// How much of a file's beginning and end is looked at: some dozen rows.
+const END_BYTES: u64 = 16 * 1024;
 /// How many ports after the usual one are tried.
 const PORTS_TRIED: u16 = 20;
 
@@ -88,25 +92,47 @@ fn variables(
 
 /// The file to write: `wanted`, unless that holds somebody's real measurements; these are never mixed with a demo's.
 fn csv_path(wanted: &Path) -> PathBuf {
-    if is_of_a_demo(wanted) {
+    if is_free(wanted) {
         return wanted.to_owned();
     }
     let stem = wanted.file_stem().and_then(|stem| stem.to_str()).unwrap_or("latency_data");
     wanted.with_file_name(format!("{stem}-demo.csv"))
 }
 
-/// Whether `path` is absent, empty, or begins with a demo's rows.
-fn is_of_a_demo(path: &Path) -> bool {
-    use std::io::Read;
-    let Ok(file) = std::fs::File::open(path) else { return !path.exists() };
-    let mut head = Vec::new();
-    if file.take(16 * 1024).read_to_end(&mut head).is_err() {
-        return false;
+/// Whether `path` begins and ends with a demo's rows, or holds none and has no folder of kept usage beside it.
+fn is_free(path: &Path) -> bool {
+    match rows_at_ends(path) {
+        // Somebody may have put the rows elsewhere and left the folder, which the demo would take away at its end.
+        Ok(rows) if rows.is_empty() => !FileStore::folder_beside(path).exists(),
+        Ok(rows) => rows.iter().all(|record| record.location.as_deref() == Some(LOCATION)),
+        Err(_) => false,
     }
-    let whole_lines =
-        head.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| head.get(..=end).unwrap_or(&[]));
-    let first = csv::decode(whole_lines, 2).records.into_iter().next();
-    first.map_or(head.len() <= csv::header_line().len() + 1, |record| record.location.as_deref() == Some(LOCATION))
+}
+
+/// The first row of the file at `path` and the last; none where the file is absent or holds at most a header.
+///
+/// # Errors
+/// It cannot be read, or holds something other than rows.
+fn rows_at_ends(path: &Path) -> io::Result<Vec<Record>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let len = file.seek(SeekFrom::End(0))?;
+    let header = csv::header_line() + "\n";
+    let mut rows = Vec::new();
+    for from in [0, len.saturating_sub(END_BYTES)] {
+        file.seek(SeekFrom::Start(from))?;
+        let mut text = if from == 0 { Vec::new() } else { header.clone().into_bytes() };
+        (&file).take(END_BYTES).read_to_end(&mut text)?;
+        let decoded = csv::decode(&text, 2).records;
+        rows.extend(if rows.is_empty() { decoded.into_iter().next() } else { decoded.into_iter().next_back() });
+    }
+    if rows.is_empty() && len > header.len() as u64 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(rows)
 }
 
 async fn bind_free(address: &str) -> anyhow::Result<TcpListener> {
@@ -207,25 +233,45 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    fn row(location: &str) -> Vec<u8> {
+        let mut record = Record::new("gpt-4o", Environment::dev(), chrono::Utc::now());
+        record.location = Some(location.to_owned());
+        record.latency_ms = Some(1.0);
+        let mut text = Vec::new();
+        csv::encode(&record, &mut text);
+        text
+    }
+
     #[test]
     fn a_demo_never_writes_into_somebodys_real_measurements() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("latency_data.csv");
+        let other = folder.path().join("latency_data-demo.csv");
         assert_eq!(csv_path(&path), path, "an absent file is the demo's");
 
-        let write = |location: &str| {
-            let mut record = Record::new("gpt-4o", Environment::dev(), chrono::Utc::now());
-            record.location = Some(location.to_owned());
-            record.latency_ms = Some(1.0);
-            let mut text = (csv::header_line() + "\n").into_bytes();
-            csv::encode(&record, &mut text);
-            std::fs::write(&path, text).expect("written");
+        let write = |rows: &[Vec<u8>]| {
+            std::fs::write(&path, [csv::header_line().as_bytes(), b"\n", &rows.concat()].concat()).expect("written");
         };
-        write(LOCATION);
+        write(&vec![row(LOCATION); 200]);
         assert_eq!(csv_path(&path), path, "a demo's file is added to");
-        write("eu-west-1");
-        assert_eq!(csv_path(&path), folder.path().join("latency_data-demo.csv"));
+        write(&[row("eu-west-1")]);
+        assert_eq!(csv_path(&path), other);
+        write(&[vec![row(LOCATION); 200], vec![row("eu-west-1")]].concat());
+        assert_eq!(csv_path(&path), other, "`serve` went on in a demo's file");
         std::fs::write(&path, "model_name,timestamp\n").expect("written");
         assert_eq!(csv_path(&path), path);
+        std::fs::write(&path, "no rows\n".repeat(100)).expect("written");
+        assert_eq!(csv_path(&path), other);
+    }
+
+    #[test]
+    fn a_folder_of_kept_usage_without_rows_beside_it_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("latency_data.csv");
+        std::fs::create_dir(folder.path().join("latency_data.d")).expect("a folder");
+        let other = folder.path().join("latency_data-demo.csv");
+        assert_eq!(csv_path(&path), other, "the demo takes its own folder away at its end");
+        std::fs::write(&path, csv::header_line() + "\n").expect("written");
+        assert_eq!(csv_path(&path), other);
     }
 }

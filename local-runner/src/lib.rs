@@ -13,7 +13,7 @@ mod signals;
 mod unsaved;
 mod wiring;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use llm_monitor_core::{
@@ -36,14 +36,14 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    match runtime.block_on(dispatch(cli)) {
-        Ok(code) => code,
-        Err(error) => fail(&error.to_string()),
-    }
+    let code = runtime.block_on(dispatch(cli)).unwrap_or_else(|error| fail(&error.to_string()));
+    // All that had to be written is. A name's resolution cannot be broken off, and may take longer than a person waits.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
 }
 
 async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
-    let vars = || wiring::variables(&cli.env_file);
+    let vars = || wiring::variables(cli.env_file.as_deref());
     match cli.command {
         Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
         Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,

@@ -1,13 +1,12 @@
 //! Rows that the store could not take before the program ends.
 
 use llm_monitor_core::{record::csv, store::Backlog};
-use tracing::{error, info};
+use tracing::error;
 
 /// Writes the rows that still wait. What cannot be written even now goes to a file in the system's temporary folder, and that
 /// is said, so that nothing is lost in silence. Returns whether any could not be written to the store.
 pub(crate) async fn write_or_say(store: &Backlog) -> bool {
     let Err(left) = store.flush().await else { return false };
-    error!(rows = left.rows, "{left}");
     let mut text = (csv::header_line() + "\n").into_bytes();
     for record in store.waiting_records() {
         csv::encode(&record, &mut text);
@@ -16,8 +15,10 @@ pub(crate) async fn write_or_say(store: &Backlog) -> bool {
     let name = format!("llm-monitor-unsaved-{}.csv", chrono::Utc::now().format("%Y%m%dT%H%M%SZ"));
     let path = std::env::temp_dir().join(name);
     match std::fs::write(&path, &text) {
-        Ok(()) => info!("the {rows} rows were saved to {}", path.display()),
-        Err(error) => error!(%error, "{} cannot be written either: {error}; {rows} rows are lost", path.display()),
+        Ok(()) => error!(rows, "{left}; they were saved to {}", path.display()),
+        Err(error) => {
+            error!(rows, %error, "{left}; {} cannot be written either: {error}; they are lost", path.display());
+        }
     }
     true
 }

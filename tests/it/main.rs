@@ -4,10 +4,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod check;
+mod corpora;
 mod crash;
 mod cycle;
 mod demo;
+mod dependence;
 mod faults;
+mod lateness;
 mod quirks;
 mod s3_contract;
 mod s3_faults;

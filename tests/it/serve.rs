@@ -223,6 +223,8 @@ async fn what_the_usage_endpoint_said_is_kept_whenever_it_changed() {
     let kept: String = files.iter().map(|path| std::fs::read_to_string(path).expect("text")).collect();
     assert_eq!(kept.lines().filter(|line| line.contains(",0.000001,")).count(), 1, "{kept}");
     assert_eq!(kept.lines().filter(|line| line.contains(",0.000002,")).count(), 1, "{kept}");
+    assert!(kept.starts_with("fetched_at,llm_code,"), "{kept}");
+    assert!(!kept.contains("\n\n"), "an empty line is a row of nothing to some readers:\n{kept}");
 
     let asked = usage.asked();
     let (uri, headers) = asked.first().expect("it was asked");

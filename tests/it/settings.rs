@@ -33,6 +33,13 @@ async fn the_env_file_is_read_and_real_variables_win() {
     assert!(!ended.stderr.contains("MONITOR_INTERVAL"), "{}", ended.stderr);
 }
 
+#[tokio::test]
+async fn an_env_file_that_was_named_must_be_there() {
+    let ended = Setup::new().run(&["check", "--env-file", "prod.env"]).await;
+    assert_eq!(ended.code, Some(2), "{}", ended.stdout);
+    assert!(ended.stderr.contains("cannot read prod.env"), "{}", ended.stderr);
+}
+
 /// The variable of a line like `#NAME=value`.
 fn documented(line: &str) -> Option<(&str, &str)> {
     let (name, value) = line.strip_prefix('#')?.split_once('=')?;

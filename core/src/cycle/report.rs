@@ -104,8 +104,20 @@ impl CycleReport {
             summary.probes,
             summary.written,
         );
+        for environment in &summary.already_there {
+            warn!(
+                cycle_id = summary.cycle_id,
+                environment, "{environment} has a cycle {} already: nothing was added", summary.cycle_id
+            );
+        }
+        // One full disk fails every environment alike: that is one line.
+        let mut by_error: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (environment, error) in &summary.write_errors {
-            warn!(cycle_id = summary.cycle_id, environment, error, "rows of {environment} were not written: {error}");
+            by_error.entry(error).or_default().push(environment);
+        }
+        for (error, environments) in by_error {
+            let environments = environments.join(", ");
+            warn!(cycle_id = summary.cycle_id, environments, "rows of {environments} were not written: {error}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! while it is kept. Memory is bounded by what the constructor is given.
 
 mod cache;
+mod fold;
 mod parsed;
 mod scan;
 mod skipped;
@@ -20,6 +21,7 @@ use crate::{
     store::{Scope, Segment, Store, StoreError},
 };
 
+pub use fold::FoldError;
 pub use parsed::{Position, Row};
 pub use scan::{Direction, Scan};
 

@@ -31,6 +31,13 @@ impl Parsed {
         self.records.partition_point(before)
     }
 
+    /// The rows not older than `from` and older than `to`, oldest first.
+    pub(super) fn between(&self, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> &[Record] {
+        let start = from.map_or(0, |from| self.partition_point(|row| row.timestamp < from));
+        let end = to.map_or(self.records.len(), |to| self.partition_point(|row| row.timestamp < to));
+        self.records.get(start..end).unwrap_or_default()
+    }
+
     pub(super) fn get(&self, index: usize) -> Option<&Record> {
         self.records.get(index)
     }

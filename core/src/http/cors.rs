@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue, Method, header, request};
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// How long a browser may keep a preflight's answer.
@@ -31,7 +36,13 @@ impl CorsPolicy {
                 })
             }
         };
-        let readable = [header::LINK, header::LOCATION, header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
+        let readable = [
+            header::LINK,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header::ETAG,
+            HeaderName::from_static("x-request-id"),
+        ];
         let layer = CorsLayer::new()
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::HEAD, Method::POST])
@@ -40,6 +51,18 @@ impl CorsPolicy {
             .max_age(PREFLIGHT_KEPT);
         Some(layer)
     }
+}
+
+/// `OPTIONS` that is no browser's preflight: 204 with the methods that the path takes. It goes through the routes as a method that
+/// none takes, as these know which they do.
+pub(super) async fn plain_options(mut request: Request, next: Next) -> Response {
+    let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let no_such = Method::from_bytes(b"LIST-METHODS").ok().filter(|_| *request.method() == Method::OPTIONS);
+    let Some(no_such) = no_such.filter(|_| !is_preflight) else { return next.run(request).await };
+    *request.method_mut() = no_such;
+    let refused = next.run(request).await;
+    // The router itself adds which methods the path takes.
+    if refused.status() == StatusCode::METHOD_NOT_ALLOWED { StatusCode::NO_CONTENT.into_response() } else { refused }
 }
 
 /// `http://localhost:3000` and its like: the host whole, then nothing or a port.

@@ -121,6 +121,12 @@ impl ApiError {
         error
     }
 
+    /// 404.
+    pub(super) fn not_found(path: &str) -> Self {
+        let path = shortened(path);
+        Self::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}; /openapi.json lists what there is"))
+    }
+
     /// 422: fields of the body; there is at least one.
     pub(super) fn fields(errors: Vec<FieldProblem>) -> Self {
         let lines = errors.iter().map(|FieldProblem { field, value, accepted }| match value {
@@ -184,8 +190,7 @@ impl IntoResponse for ApiError {
 
 /// 404 for every path that is no route.
 pub(super) async fn no_such_route(uri: Uri) -> ApiError {
-    let path = shortened(uri.path());
-    ApiError::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}; /openapi.json lists what there is"))
+    ApiError::not_found(uri.path())
 }
 
 /// 405; the router adds which methods the path allows.

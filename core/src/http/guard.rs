@@ -21,6 +21,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// For one request: under API Gateway's 30 s, so that a client gets our words and not the gateway's.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(25);
 
+/// Longest path and query together.
+const URI_MAX_LEN: usize = 8 * 1024;
+/// All headers together, names and values.
+const HEADERS_MAX_BYTES: usize = 32 * 1024;
+
 /// Longest id taken over from a client or a proxy.
 const REQUEST_ID_MAX_LEN: usize = 64;
 
@@ -42,7 +47,10 @@ pub(super) async fn guard(State(time_limit): State<Duration>, request: Request, 
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
 
-    let answer = AssertUnwindSafe(tokio::time::timeout(time_limit, next.run(request))).catch_unwind().await;
+    let answer = match oversized(&request) {
+        Some(refusal) => Ok(Ok(refusal.into_response())),
+        None => AssertUnwindSafe(tokio::time::timeout(time_limit, next.run(request))).catch_unwind().await,
+    };
     let mut response = match answer {
         Ok(Ok(response)) => response,
         Ok(Err(_elapsed)) => too_slow(time_limit).into_response(),
@@ -67,6 +75,18 @@ pub(super) async fn guard(State(time_limit): State<Duration>, request: Request, 
     }
     log(&request_id, &method, &path, response.status(), started.elapsed());
     response
+}
+
+/// 414 or 431: more than any honest request needs.
+fn oversized(request: &Request) -> Option<ApiError> {
+    let uri_len = request.uri().path().len() + request.uri().query().map_or(0, str::len);
+    if uri_len > URI_MAX_LEN {
+        let detail = format!("the address is longer than {URI_MAX_LEN} bytes, the most that is read");
+        return Some(ApiError::new(StatusCode::URI_TOO_LONG, detail));
+    }
+    let headers_bytes: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let detail = format!("the headers are over {} KiB, the most that is read", HEADERS_MAX_BYTES / 1024);
+    (headers_bytes > HEADERS_MAX_BYTES).then(|| ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail))
 }
 
 fn too_slow(time_limit: Duration) -> ApiError {

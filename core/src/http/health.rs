@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -161,7 +161,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
         HealthStatus::Ok | HealthStatus::Starting | HealthStatus::Degraded => StatusCode::OK,
         HealthStatus::Stale | HealthStatus::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (status, Json(health)).into_response()
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(health)).into_response()
 }
 
 async fn health(api: &Api, now: DateTime<Utc>) -> Health {
@@ -243,7 +243,8 @@ async fn has_rows_before(api: &Api, environment: &Environment, since: DateTime<U
     Ok(segments.iter().any(|segment| segment.environment.as_ref().is_none_or(|only| only == environment)))
 }
 
-fn stale_after(api: &Api) -> TimeDelta {
+/// How old the newest cycle may be.
+pub(super) fn stale_after(api: &Api) -> TimeDelta {
     let interval = TimeDelta::from_std(api.monitor_interval).unwrap_or(TimeDelta::days(365));
     interval.checked_mul(INTERVALS_UNTIL_STALE).unwrap_or(interval).max(STALE_AT_LEAST)
 }

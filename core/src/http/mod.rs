@@ -1,36 +1,61 @@
 //! The HTTP API: one router, served as it is by every host and called as it is by the tests.
 
+mod assets;
 mod auth;
+mod badge;
+mod compare;
+mod compression;
 mod cors;
+mod costs;
+mod docs;
 mod error;
+mod etag;
+mod export;
 mod guard;
 mod health;
 mod latency;
 mod latency_record;
+mod metrics;
 mod models;
 mod new_record;
 mod openapi;
 mod parameters;
 mod root;
+mod series;
+mod summary;
+mod window;
 
 #[cfg(test)]
 mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Extension, Router,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::sync::watch;
 
 use crate::{history::History, record::Environment, store::Store};
 
+pub use badge::ShieldsBadge;
+pub use compare::{CompareAnswer, ComparedModel, ComparedSide, DifferenceMs, SideFigures};
 pub use cors::CorsPolicy;
+pub use costs::{
+    CostsAnswer, MonitoringOfDay, MonitoringOfModel, MonitoringOfMonth, MonitoringSums, PriceChangeAnswer, ProbeSum,
+    UsageOfDay, UsageOfModel, UsageOfMonth, UsageSum, UsageSums,
+};
 pub use error::{FieldProblem, Problem};
 pub use health::{CatalogHealth, EnvironmentHealth, Health, HealthStatus, LastCycle, StoreState};
 pub use latency_record::LatencyRecord;
 pub use models::{Model, Pricing, Usage};
 pub use new_record::NewRecord;
+pub use series::{OneSeries, SeriesAnswer};
+pub use summary::{DistributionMs, GroupSummary, LastRecord, PhasesMs, SummaryAnswer};
 
 /// Largest request body that is read.
 const BODY_LIMIT_BYTES: usize = 64 * 1024;
@@ -71,21 +96,34 @@ pub fn router(api: Api) -> Router {
     let with_token = Router::new()
         .route("/api/latency", get(latency::list).post(latency::add))
         .route("/api/models", get(models::list))
+        .route("/api/summary", get(summary::show))
+        .route("/api/series", get(series::show))
+        .route("/api/compare", get(compare::show))
+        .route("/api/costs", get(costs::show))
+        .route("/api/export", get(export::show))
+        .route("/metrics", get(metrics::show))
+        .route("/badge/{environment}/{*model}", get(badge::show))
+        .layer(Extension(Arc::new(metrics::Collector::default())))
         .route_layer(from_fn_with_state(Arc::clone(&api), auth::require_token));
 
     let routes = Router::new()
         .route("/", get(root::index))
         .route("/health", get(health::show))
         .route("/openapi.json", get(move || async move { openapi::show(document) }))
+        .route("/docs", get(docs::swagger_ui))
+        .route("/redoc", get(docs::redoc))
+        .route("/assets/{*path}", get(assets::show))
         .merge(with_token)
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(from_fn(etag::answer_unchanged))
         .with_state(api);
 
     let routes = match cors {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    routes.layer(from_fn_with_state(guard::TIME_LIMIT, guard::guard))
+    let routes = routes.layer(from_fn(cors::plain_options));
+    routes.layer(from_fn_with_state(guard::TIME_LIMIT, guard::guard)).layer(compression::layer())
 }

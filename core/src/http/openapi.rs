@@ -10,7 +10,9 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{Problem, health, latency, models, root};
+use super::{
+    Problem, assets, badge, compare, costs, docs, export, health, latency, metrics, models, root, series, summary,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,16 +20,35 @@ use super::{Problem, health, latency, models, root};
         title = "LLM Monitor",
         description = "Live measurements of LLM endpoints. Durations are milliseconds (`_ms`), money is US dollars, times are \
                        UTC. Errors are `application/problem+json` (RFC 9457); every answer carries `x-request-id`. With an \
-                       `API_TOKEN` set, everything under `/api` needs it; without one, reading is open and nothing can be added.",
+                       `API_TOKEN` set, everything under `/api`, `/metrics` and `/badge` needs it; without one, reading is open and nothing can be added.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     servers((url = "/")),
     tags(
         (name = "records", description = "Measured probes"),
+        (name = "figures", description = "What records say together"),
         (name = "models", description = "Models in use and their prices"),
         (name = "monitor", description = "The monitor itself"),
+        (name = "pages", description = "For browsers"),
     ),
-    paths(root::index, health::show, show, latency::list, latency::add, models::list),
+    paths(
+        latency::list,
+        latency::add,
+        export::show,
+        models::list,
+        summary::show,
+        series::show,
+        compare::show,
+        costs::show,
+        badge::show,
+        metrics::show,
+        health::show,
+        show,
+        root::index,
+        docs::swagger_ui,
+        docs::redoc,
+        assets::show,
+    ),
     components(schemas(Problem)),
     modifiers(&Token),
 )]

@@ -17,7 +17,7 @@ use utoipa::{
 };
 
 use super::error::ApiError;
-use crate::record::Environment;
+use crate::record::{Environment, Metric};
 
 /// `T`'s fields are texts, empty where the parameter is absent or empty. Of a parameter given twice the last counts;
 /// parameters that `T` does not know are ignored, as the predecessor ignored them.
@@ -51,6 +51,24 @@ pub(super) fn whole_number(name: &str, text: &str, range: RangeInclusive<u64>) -
     number.ok_or_else(|| {
         ApiError::parameter(name, text, format!("a whole number from {} to {}", range.start(), range.end()))
     })
+}
+
+/// One of some words, as what it stands for.
+pub(super) fn one_of<T: Copy>(name: &str, text: &str, words: &[(&str, T)]) -> Result<T, ApiError> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        let accepted: Vec<_> = words.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
+        ApiError::parameter(name, text, accepted.join(" or "))
+    })
+}
+
+/// A duration's column, the whole latency when it is absent.
+pub(super) fn duration_metric(text: &str) -> Result<Metric, ApiError> {
+    if text.is_empty() {
+        return Ok(Metric::LatencyMs);
+    }
+    let accepted = || format!("one of {}", Metric::ALL.map(Metric::as_str).join(", "));
+    text.parse().map_err(|_| ApiError::parameter("metric", text, accepted()))
 }
 
 /// An instant, `None` when it is absent.

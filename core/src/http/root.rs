@@ -3,12 +3,12 @@
 use axum::{
     Json,
     http::{HeaderMap, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-const PAGE: &str = include_str!("root.html");
+use super::assets;
 
 /// A greeting, as the predecessor gave it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -37,11 +37,11 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
         .iter()
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/html")));
     let mut response = if wants_page {
-        Html(PAGE).into_response()
+        assets::page("index.html", &headers)
     } else {
         let message = "LLM Monitor is running: /api/latency, /api/models, /health, /openapi.json";
         Json(Greeting { message }).into_response()
     };
-    response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("accept"));
+    response.headers_mut().append(header::VARY, header::HeaderValue::from_static("accept"));
     response
 }

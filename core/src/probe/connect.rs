@@ -22,7 +22,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use super::{exchange::ExchangeError, timeline::Timeline};
+use super::{arrival::Receiver, exchange::ExchangeError, timeline::Timeline};
 
 /// An address that has not answered for this long gets company by the next (RFC 8305).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -45,14 +45,16 @@ impl Clock {
         self.start.elapsed()
     }
 
-    /// When the last successful read of the socket returned. Only the probe's own task reads and asks.
+    /// When the bytes of the last successful read arrived. Only the probe's own task reads and asks.
     pub(super) fn last_read(&self) -> Duration {
         Duration::from_nanos(self.last_read_ns.load(Ordering::Relaxed))
     }
 
-    fn stamp_read(&self) {
-        let nanoseconds = u64::try_from(self.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.last_read_ns.store(nanoseconds, Ordering::Relaxed);
+    /// A read has just returned bytes that had been there for `age`. What is read later did not come earlier.
+    fn stamp_read(&self, age: Duration) {
+        let arrived = self.elapsed().saturating_sub(age);
+        let nanoseconds = u64::try_from(arrived.as_nanos()).unwrap_or(u64::MAX);
+        self.last_read_ns.fetch_max(nanoseconds, Ordering::Relaxed);
     }
 }
 
@@ -72,7 +74,7 @@ pub(super) async fn connect(
     let tcp = connect_tcp(&addresses).await.map_err(ExchangeError::Connect)?;
     // Without it the request's second segment could wait for the first one's acknowledgement.
     tcp.set_nodelay(true).map_err(ExchangeError::Connect)?;
-    let tcp = Stamped { tcp, clock: Arc::clone(clock) };
+    let tcp = Stamped { receiver: Receiver::new(&tcp), tcp, clock: Arc::clone(clock) };
     let connection: Box<dyn Connection> = match tls {
         Some(config) => Box::new(handshake(url, config, tcp, clock, timeline).await?),
         None => Box::new(tcp),
@@ -140,17 +142,19 @@ async fn handshake(
     outcome.map_err(ExchangeError::Tls)
 }
 
-/// Takes the instant at which each read of the socket returns, before anybody looks at the bytes. It stands below TLS, whose
-/// records are small enough that a read completes what it brings.
+/// Notes when the bytes of each read arrived, before anybody looks at them. It stands below TLS, so that decrypting takes no
+/// part in it.
 struct Stamped {
     tcp: TcpStream,
+    receiver: Receiver,
     clock: Arc<Clock>,
 }
 
 impl AsyncRead for Stamped {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
-        self.clock.stamp_read();
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let age = ready!(this.receiver.poll_read(&mut this.tcp, cx, buf))?;
+        this.clock.stamp_read(age);
         Poll::Ready(Ok(()))
     }
 }

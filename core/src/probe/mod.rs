@@ -4,6 +4,7 @@
 //! before anything looks at the bytes; durations are derived from them afterwards ([`timeline`]).
 
 pub mod answer;
+mod arrival;
 mod attempt;
 mod connect;
 pub mod decode;
@@ -92,15 +93,8 @@ impl Prober {
         let outcome = match tls {
             Err(failure) => Err(failure),
             Ok(tls) => {
-                let asking = self.ask(target, &prompt, tls.as_ref(), &mut attempt);
-                // A panic in one provider's reader is that probe's failure, not the cycle's end.
-                match AssertUnwindSafe(timeout_at(limit.deadline.into(), asking)).catch_unwind().await {
-                    Ok(Ok(outcome)) => outcome,
-                    Ok(Err(_)) => limit.verdict(&attempt),
-                    Err(_) => {
-                        Err(Failure::new(ErrorKind::MalformedResponse, "the monitor itself failed to read the answer"))
-                    }
-                }
+                let ended = limit.enforce(self.ask(target, &prompt, tls.as_ref(), &mut attempt)).await;
+                ended.unwrap_or_else(|| limit.verdict(&attempt))
             }
         };
 
@@ -203,6 +197,19 @@ impl TimeLimit {
         }
     }
 
+    /// What `asking` came to; `None` if the time was over first. A panic in one provider's reader is that probe's failure, not
+    /// the cycle's end.
+    async fn enforce(&self, asking: impl Future<Output = Result<(), Failure>>) -> Option<Result<(), Failure>> {
+        match AssertUnwindSafe(timeout_at(self.deadline.into(), asking)).catch_unwind().await {
+            Ok(Ok(outcome)) => Some(outcome),
+            Ok(Err(_)) => None,
+            Err(_) => {
+                let message = "the monitor itself failed to read the answer; please report this with its log";
+                Some(Err(Failure::new(ErrorKind::MalformedResponse, message)))
+            }
+        }
+    }
+
     /// What a probe is that was cut here: generation that had ended takes no harm from a stream that does not close.
     fn verdict(&self, attempt: &Attempt) -> Result<(), Failure> {
         let (answer, timeline) = (&attempt.answer, &attempt.answer.timeline);
@@ -229,7 +236,35 @@ fn with_nonce(prompt: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{future, time::Duration};
+
     use super::*;
+
+    fn limit(timeout: Duration) -> TimeLimit {
+        TimeLimit { deadline: Instant::now() + timeout, message: "over".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failed_probe() {
+        let limit = limit(Duration::from_secs(60));
+        let ended = limit.enforce(async { panic!("a bug in a reader") }).await;
+        let failure = ended.and_then(Result::err);
+        assert_eq!(failure.and_then(|failure| failure.kind), Some(ErrorKind::MalformedResponse));
+        assert_eq!(limit.enforce(async { Ok(()) }).await, Some(Ok(())));
+    }
+
+    #[tokio::test]
+    async fn time_that_is_over_says_how_far_it_got() {
+        let limit = limit(Duration::ZERO);
+        assert_eq!(limit.enforce(future::pending()).await, None);
+        let message = |attempt: &Attempt| limit.verdict(attempt).err().and_then(|failure| failure.message);
+        let mut attempt = Attempt::new();
+        assert_eq!(message(&attempt).as_deref(), Some("over: no connection"));
+        attempt.answer.timeline.connected = Some(Duration::ZERO);
+        assert_eq!(message(&attempt).as_deref(), Some("over: connected, but no headers came"));
+        attempt.answer.timeline.answer(Duration::ZERO);
+        assert_eq!(message(&attempt).as_deref(), Some("over: the text stalled or went on"));
+    }
 
     #[test]
     fn no_two_prompts_start_alike() {

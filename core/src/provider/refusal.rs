@@ -65,7 +65,7 @@ pub fn kind_of_status(status: StatusCode) -> ErrorKind {
         429 => ErrorKind::RateLimited,
         503 | OVERLOADED => ErrorKind::Overloaded,
         300..500 => ErrorKind::BadRequest,
-        200..300 => ErrorKind::MalformedResponse,
+        100..300 => ErrorKind::MalformedResponse,
         _ => ErrorKind::ServerError,
     }
 }

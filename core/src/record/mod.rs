@@ -7,6 +7,7 @@ pub mod csv;
 mod cycle_id;
 mod environment;
 mod error_kind;
+mod metric;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -14,6 +15,7 @@ use rust_decimal::Decimal;
 pub use cycle_id::{CycleId, InvalidCycleId};
 pub use environment::{Environment, InvalidEnvironment};
 pub use error_kind::ErrorKind;
+pub use metric::{Metric, UnknownMetric};
 
 /// Longest `error_message` a record holds, in characters.
 pub const ERROR_MESSAGE_MAX_CHARS: usize = 200;

@@ -83,7 +83,7 @@ pub(super) fn read(source: &mut Source<'_>) -> Monitoring {
     let environments = source.parse("ENVIRONMENTS", default_names, ENVIRONMENT_NAMES, names);
     let to_measure = match mode {
         Mode::Full => environments.clone(),
-        Mode::Simple => measured_environment(source, &environments).into_iter().collect(),
+        Mode::Simple => vec![measured_environment(source, &environments)],
     };
     let derived = match mode {
         Mode::Full => Vec::new(),
@@ -132,14 +132,16 @@ fn is_location(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-fn measured_environment(source: &mut Source<'_>, environments: &[Environment]) -> Option<Environment> {
+/// Where `ENVIRONMENT` is unusable, dev stands in for it, which has a default of everything: so that what else is wrong is
+/// reported in the same go.
+fn measured_environment(source: &mut Source<'_>, environments: &[Environment]) -> Environment {
     let text = source.get("ENVIRONMENT").unwrap_or("dev");
     let found = text.parse().ok().filter(|environment| environments.contains(environment));
-    if found.is_none() {
+    found.unwrap_or_else(|| {
         let all = environments.iter().map(Environment::as_str).collect::<Vec<_>>().join(", ");
         source.refuse("ENVIRONMENT", source.get("ENVIRONMENT"), &format!("the environment to measure, one of {all}"));
-    }
-    found
+        Environment::dev()
+    })
 }
 
 fn variations(source: &mut Source<'_>, environments: &[Environment], measured: &[Environment]) -> Vec<Variation> {
@@ -149,9 +151,11 @@ fn variations(source: &mut Source<'_>, environments: &[Environment], measured: &
             Some(Variation { environment: name.parse().ok()?, fraction: Decimal::new(percent, 2) })
         })
         .collect();
-    let expected = "environment:fraction pairs above -1, comma-separated, like test:0.05,qa:0.10,prod:0.15";
+    let expected = "environment:fraction pairs, each of ENVIRONMENTS and above -1, comma-separated, like \
+                    test:0.05,qa:0.10,prod:0.15";
     let set = source.parse("ENVIRONMENT_VARIATIONS", default, expected, |text| {
-        items(text).map(variation).collect::<Option<Vec<_>>>()
+        let variations = items(text).map(variation).collect::<Option<Vec<_>>>()?;
+        variations.iter().all(|variation| environments.contains(&variation.environment)).then_some(variations)
     });
     environments
         .iter()

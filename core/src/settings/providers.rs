@@ -61,6 +61,12 @@ pub(super) fn accesses(source: &mut Source<'_>, environment: &Environment) -> Ac
 }
 
 fn access(source: &mut Source<'_>, environment: &Environment, names: &Names) -> Option<Access> {
+    // Both are read before either can end this, so that the problems of both are reported.
+    let set = names.base_url.iter().find_map(|name| own_or_plain(source, environment, name));
+    let base_url = match set {
+        Some(name) => http_url(source, &name),
+        None => names.default_base_url.and_then(|url| Url::parse(url).ok()),
+    };
     let api_key = match names.key {
         Some(key) => {
             let name = own_or_plain(source, environment, key)?;
@@ -68,16 +74,11 @@ fn access(source: &mut Source<'_>, environment: &Environment, names: &Names) -> 
         }
         None => None,
     };
-    let set = names.base_url.iter().find_map(|name| own_or_plain(source, environment, name));
-    let base_url = match set {
-        Some(name) => http_url(source, &name)?,
-        None => Url::parse(names.default_base_url?).ok()?,
-    };
     let api_version = (names.provider == Provider::Azure).then(|| {
         let name = own_or_plain(source, environment, "AZURE_OPENAI_API_VERSION");
         name.and_then(|name| source.get(&name)).unwrap_or(AZURE_API_VERSION).to_owned()
     });
-    Some(Access { base_url, api_key, api_version })
+    Some(Access { base_url: base_url?, api_key, api_version })
 }
 
 /// `PROD_OPENAI_API_KEY` where it is set, else `OPENAI_API_KEY` where that is.

@@ -54,6 +54,34 @@ fn every_problem_is_named_at_once_with_variable_value_and_what_is_accepted() {
 }
 
 #[test]
+fn an_unusable_environment_and_a_missing_key_hide_no_other_problem() {
+    let text = problems(&[
+        ("ENVIRONMENT", "staging"),
+        ("DEV_USAGE_ENDPOINT", "ftp://usage/"),
+        ("OPENAI_BASE_URL", "api.openai.com"),
+        ("ANTHROPIC_API_KEY", "two\nlines"),
+    ]);
+    for expected in [
+        "ENVIRONMENT=\"staging\": expected the environment to measure, one of dev, test, qa, prod",
+        "DEV_USAGE_ENDPOINT=\"ftp://usage/\": expected an http",
+        "OPENAI_BASE_URL=\"api.openai.com\": expected an http",
+        "ANTHROPIC_API_KEY=\"***\"",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing in\n{text}");
+    }
+    assert_eq!(text.lines().count(), 4, "{text}");
+}
+
+#[test]
+fn a_variation_of_no_environment_is_refused() {
+    assert!(problems(&[("ENVIRONMENT_VARIATIONS", "tets:0.05")]).contains("ENVIRONMENT_VARIATIONS=\"tets:0.05\""));
+    let settings = settings(&[("ENVIRONMENTS", "dev,eu"), ("ENVIRONMENT_VARIATIONS", "eu:0.2")]).expect("usable");
+    let derived: Vec<_> =
+        settings.monitoring.derived.iter().map(|v| format!("{} {}", v.environment, v.fraction)).collect();
+    assert_eq!(derived, ["eu 0.2"]);
+}
+
+#[test]
 fn full_mode_needs_a_usage_endpoint_for_each_environment() {
     let text = problems(&[("MULTI_ENV_MODE", "FULL"), ("QA_USAGE_ENDPOINT", "http://qa/usage")]);
     assert!(

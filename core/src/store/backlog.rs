@@ -194,7 +194,8 @@ impl Waiting {
             tracing::error!(%environment, %cycle_id, rows, "{rows} rows are lost: {} wait already", self.rows);
             return;
         }
-        tracing::warn!(%environment, %cycle_id, rows, %error, "{rows} rows wait in memory: {error}");
+        // The cycle says that its rows were not written: once, for all its environments.
+        tracing::debug!(%environment, %cycle_id, rows, %error, "{rows} rows of {environment} wait in memory");
         let batch = Arc::new(Batch { cycle_id: Some(cycle_id), records });
         self.parts.push_back(Part { environment: environment.clone(), cycle_id, batch });
         self.rows += rows;

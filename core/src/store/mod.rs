@@ -159,7 +159,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError>;
 
     /// Adds rows (CSV without a header, each ending in a line feed) to `usage/environment=E/date=D.csv`, and `header_line`
-    /// first where the file is new.
+    /// (without a line end) first where the file is new.
     async fn append_usage(
         &self,
         environment: &Environment,

@@ -1,13 +1,14 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use rust_decimal::Decimal;
 
 use super::{Report, UsageEntry};
 
-/// Header of `usage/environment=E/date=D.csv`, ending in a line feed. Rates are US dollars per token.
+/// Header of `usage/environment=E/date=D.csv`, without a line end. Rates are US dollars per token.
 pub const KEPT_HEADER: &str = "fetched_at,llm_code,cost,input_tokens,output_tokens,prompt_count,input_token_rate,\
 output_token_rate,average_cost_for_month,average_input_tokens_for_month,average_output_tokens_for_month,\
-average_prompt_count_for_month\n";
+average_prompt_count_for_month";
 
 /// What is kept of one environment's usage already, so that only what changed is written.
 #[derive(Debug, Default)]
@@ -54,9 +55,59 @@ impl Kept {
     }
 }
 
+/// One row of a usage file: what the endpoint said of a model, and since when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptRow {
+    /// When it was first heard.
+    pub fetched_at: DateTime<Utc>,
+    /// What was said.
+    pub entry: UsageEntry,
+}
+
+/// The rows of a usage file in its order, which is that of time, and how many could not be read.
+pub fn read_kept(csv_text: &[u8]) -> (Vec<KeptRow>, u64) {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(csv_text);
+    let mut skipped = 0;
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        match record.ok().as_ref().and_then(kept_row) {
+            Some(row) => rows.push(row),
+            None => skipped += 1,
+        }
+    }
+    (rows, skipped)
+}
+
+/// `None` where the time or the model's name is unusable; a number that is no number is as good as absent.
+fn kept_row(record: &csv::StringRecord) -> Option<KeptRow> {
+    let fetched_at = DateTime::parse_from_rfc3339(record.get(0)?).ok()?.to_utc();
+    let llm_code = record.get(1).filter(|code| !code.is_empty())?.to_owned();
+    let number = |column: usize| -> Option<f64> {
+        record.get(column)?.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
+    };
+    let rate = |column: usize| -> Option<Decimal> {
+        let text = record.get(column)?;
+        text.parse().ok().or_else(|| Decimal::from_scientific(text).ok()).filter(|rate| *rate >= Decimal::ZERO)
+    };
+    let entry = UsageEntry {
+        llm_code,
+        cost_usd: number(2),
+        input_tokens: number(3),
+        output_tokens: number(4),
+        prompts: number(5),
+        input_rate_usd: rate(6),
+        output_rate_usd: rate(7),
+        month_cost_usd: number(8),
+        month_input_tokens: number(9),
+        month_output_tokens: number(10),
+        month_prompts: number(11),
+    };
+    Some(KeptRow { fetched_at, entry })
+}
+
 fn fields(entry: &UsageEntry) -> Vec<String> {
     let text = |number: Option<f64>| number.map(|n| n.to_string()).unwrap_or_default();
-    let rate = |rate: Option<rust_decimal::Decimal>| rate.map(|r| r.to_string()).unwrap_or_default();
+    let rate = |rate: Option<Decimal>| rate.map(|r| r.to_string()).unwrap_or_default();
     vec![
         entry.llm_code.clone(),
         text(entry.cost_usd),
@@ -84,7 +135,7 @@ mod tests {
         let first = Kept::default().changed_rows(&report, DateTime::UNIX_EPOCH);
         assert_eq!(String::from_utf8_lossy(&first).lines().count(), 2);
 
-        let file = [KEPT_HEADER.as_bytes(), &first].concat();
+        let file = [KEPT_HEADER.as_bytes(), b"\n", &first].concat();
         let mut kept = Kept::from_csv(day, Some(&file));
         assert!(kept.changed_rows(&report, DateTime::UNIX_EPOCH).is_empty());
 
@@ -94,5 +145,22 @@ mod tests {
         assert_eq!(changed, "1970-01-01T00:00:00.000Z,\"a,\"\"b\",2,,,,0.00000015,,,,,\n");
         kept.remember(&later);
         assert!(kept.changed_rows(&later, DateTime::UNIX_EPOCH).is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_and_bad_rows_cost_no_other() {
+        let report =
+            parse(br#"[{"llmCode":"a","cost":1.5,"inputTokens":7,"inputTokenRate":1.5e-7},{"llmCode":"b,c"}]"#)
+                .expect("a report");
+        let rows = Kept::default().changed_rows(&report, DateTime::UNIX_EPOCH);
+        let bad = "yesterday,x,1,,,,,,,,,\n1970-01-01T00:00:00.000Z\n1970-01-01T00:00:00.000Z,d,NaN,-1,,,1e-7,,,,,\n";
+        let (read, skipped) = read_kept(&[KEPT_HEADER.as_bytes(), &rows, bad.as_bytes()].concat());
+        assert_eq!(skipped, 2);
+        let entries: Vec<_> = read.iter().map(|row| row.entry.clone()).collect();
+        assert_eq!(entries.get(..2), Some(&report.entries[..]));
+        let last = entries.last().expect("the third");
+        assert_eq!((last.cost_usd, last.input_tokens), (None, None));
+        assert_eq!(last.input_rate_usd.map(|rate| rate.to_string()).as_deref(), Some("0.0000001"));
+        assert!(read.iter().all(|row| row.fetched_at == DateTime::UNIX_EPOCH));
     }
 }

@@ -5,5 +5,5 @@ mod kept;
 mod report;
 
 pub use client::{UsageClient, UsageError};
-pub use kept::{KEPT_HEADER, Kept};
+pub use kept::{KEPT_HEADER, Kept, KeptRow, read_kept};
 pub use report::{Report, UsageEntry, parse};

@@ -142,3 +142,26 @@ async fn the_start_is_json_for_programs_and_a_page_for_browsers() {
     assert!(page.contains("<a href=\"api/models\">"));
     assert!(!page.contains("http://") && !page.contains("https://"), "nothing from elsewhere");
 }
+
+#[tokio::test]
+async fn options_tell_the_methods_of_a_path() {
+    let monitor = Monitor::with_token("t0ken");
+    let options = async |path: &str| monitor.send(Request::options(path).body(Body::empty()).unwrap()).await;
+    for (path, allow) in
+        [("/api/latency", "GET,HEAD,POST"), ("/health", "GET,HEAD"), ("/assets/index.html", "GET,HEAD")]
+    {
+        let answer = options(path).await;
+        assert_eq!((answer.status, answer.header("allow"), answer.body.len()), (204, allow, 0), "{path}");
+    }
+    assert_eq!(options("/nothing").await.problem().0, 404);
+}
+
+#[tokio::test]
+async fn what_is_larger_than_any_honest_request_is_refused() {
+    let monitor = Monitor::new();
+    let long = format!("/api/latency?model={}", "x".repeat(8 * 1024));
+    assert_eq!(monitor.get(&long).await.problem().0, 414);
+    let answer = with_header(&monitor, "x-large", &"x".repeat(32 * 1024), "/health").await;
+    assert_eq!(answer.problem().0, 431);
+    assert_eq!(with_header(&monitor, "x-large", &"x".repeat(31 * 1024), "/").await.status, 200);
+}

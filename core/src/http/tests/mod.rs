@@ -5,7 +5,11 @@
 mod access;
 mod adding;
 mod document;
+mod figures;
+mod money;
 mod monitor;
+mod outlets;
+mod pages;
 mod reading;
 
 use axum::{
@@ -94,7 +98,11 @@ impl Monitor {
     }
 
     fn router_over(&self, store: Arc<dyn Store>) -> Router {
-        router(Api {
+        router(self.api_over(store))
+    }
+
+    fn api_over(&self, store: Arc<dyn Store>) -> Api {
+        Api {
             store,
             history: Arc::clone(&self.history),
             environments: ["dev", "test", "qa", "prod"].map(environment).to_vec(),
@@ -105,7 +113,7 @@ impl Monitor {
             simple_mode: false,
             monitor_started_at: self.started_at,
             host_problems: Some(self.problems.clone()),
-        })
+        }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {

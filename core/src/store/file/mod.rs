@@ -136,6 +136,11 @@ impl FileStore {
         self.shared.view().folder.clone()
     }
 
+    /// The folder that a store at `path` has beside it.
+    pub fn folder_beside(path: &Path) -> PathBuf {
+        sidecar::folder_of(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+    }
+
     /// Runs `work`, which waits for the disk, where waiting harms nobody. It is finished even when the caller goes away.
     async fn blocking<T: Send + 'static>(
         &self,

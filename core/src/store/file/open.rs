@@ -192,15 +192,17 @@ fn upgraded(opened: Opened) -> Result<Opened, StoreError> {
         Tail::Whole | Tail::NoLineEnd => index.end(),
     };
     let done = upgrade(&path, &file, len)?;
+    let unreadable = match done.rejected {
+        0 => "none was unreadable".to_owned(),
+        rejected => format!("{rejected} unreadable ones are in {}", rejected_path(&path).display()),
+    };
     tracing::info!(
         file = %path.display(),
         rows = done.rows,
         rejected = done.rejected,
-        "{} was rewritten with this version's columns: {} rows; {} unreadable ones are in {}; the original is {}",
+        "{} was rewritten with this version's columns: {} rows; {unreadable}; the original is {}",
         path.display(),
         done.rows,
-        done.rejected,
-        rejected_path(&path).display(),
         done.original.display()
     );
     let mut opened = self::loaded(path, folder, done.file)?;

@@ -137,20 +137,15 @@ async fn a_note_about_another_file_cuts_nothing() {
     assert_eq!(all_rows(&folder.open()).await, others);
 }
 
-/// Not a test by itself: the process that the next one kills. It is told its file on standard input.
-#[test]
-#[ignore = "run by a_killed_process_loses_nothing_that_it_acknowledged"]
+/// Tells the next test's other process which file to write.
+const VICTIM: &str = "LLM_MONITOR_TEST_VICTIM";
+
+/// The process that the next test kills: it appends, and says what has been acknowledged, until then.
 #[allow(clippy::print_stdout, reason = "how it tells what it has acknowledged")]
-fn a_process_to_be_killed() {
-    let mut path = String::new();
-    io::stdin().read_line(&mut path).expect("readable");
-    if path.is_empty() {
-        return;
-    }
-    let store = FileStore::open(path.trim_end()).expect("opens");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+async fn append_until_killed(path: &str) {
+    let store = FileStore::open(path).expect("opens");
     for minute in 0.. {
-        let report = runtime.block_on(store.append(&cycle(minute, &["dev", "prod"], 40)));
+        let report = store.append(&cycle(minute, &["dev", "prod"], 40)).await;
         assert!(report.values().all(Result::is_ok), "{report:?}");
         println!("acknowledged {minute}");
     }
@@ -159,18 +154,24 @@ fn a_process_to_be_killed() {
 /// `kill -9` in the middle of whatever it does, many times over on one file.
 #[tokio::test]
 async fn a_killed_process_loses_nothing_that_it_acknowledged() {
-    use std::io::{BufRead as _, Write as _};
+    use std::io::BufRead as _;
+
+    if let Ok(path) = std::env::var(VICTIM) {
+        return append_until_killed(&path).await;
+    }
 
     for kill_after in [1, 2, 3, 5, 8, 13] {
         let folder = Folder::quick();
         let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "store::file::tests::crash::a_process_to_be_killed", "--ignored", "--nocapture"])
-            .stdin(std::process::Stdio::piped())
+            .args([
+                "--exact",
+                "store::file::tests::crash::a_killed_process_loses_nothing_that_it_acknowledged",
+                "--nocapture",
+            ])
+            .env(VICTIM, folder.csv())
             .stdout(std::process::Stdio::piped())
             .spawn()
             .expect("starts");
-        let path = folder.csv().display().to_string() + "\n";
-        child.stdin.take().expect("piped").write_all(path.as_bytes()).expect("told");
         let mut lines = io::BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let acknowledged = |line: String| line.strip_prefix("acknowledged ").and_then(|minute| minute.parse().ok());
         let mut last: Option<usize> = lines.by_ref().filter_map(acknowledged).nth(kill_after);

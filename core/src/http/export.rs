@@ -1,0 +1,241 @@
+//! `/api/export`: records as a file, however many, without holding them.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use chrono::{TimeDelta, Utc};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use tokio::{sync::mpsc, time::timeout};
+use utoipa::IntoParams;
+
+use super::{
+    Api, LatencyRecord, Problem,
+    error::ApiError,
+    parameters::{Parameters, environments, one_of},
+    window::{self, Window},
+};
+use crate::{
+    history::Direction,
+    query::Status,
+    record::{Outcome, Record, csv},
+    store::{Scope, StoreError},
+};
+
+/// What is sent at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Chunks that are made while the client takes one.
+const CHUNKS_AHEAD: usize = 2;
+/// For a client to take the next chunk; one that does not is given up.
+const CLIENT_TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// An empty parameter counts as absent; unknown ones are ignored.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExportParameters {
+    /// `csv`, with the columns of the data of record, or `jsonl`: one JSON object a line, with the fields of `/api/latency`.
+    #[param(required = false, pattern = "^(csv|jsonl)?$", default = "csv")]
+    format: String,
+    /// Only these environments: one name or several with commas. Empty: all.
+    #[param(required = false, example = "prod")]
+    environment: String,
+    /// Only these models: one whole name or several with commas. Empty: all.
+    #[param(required = false, example = "gpt-4o-mini")]
+    model: String,
+    /// Only probes that ended so: `success` or `error`.
+    #[param(required = false, pattern = "^(success|error)?$")]
+    status: String,
+    /// Not older than this: RFC 3339 (no zone: UTC), or a date (its first instant, UTC). Empty: 24 hours before `to`.
+    #[param(required = false, example = "2026-11-24T16:00:00Z")]
+    from: String,
+    /// Older than this; written like `from`. Empty: the end of the running minute.
+    #[param(required = false, example = "2026-11-25")]
+    to: String,
+    /// `false`: without simulated records. Else they are there, with `simulated` true.
+    #[param(required = false, pattern = "^(true|false)?$", default = "true")]
+    include_simulated: String,
+    /// `true`: cells that a spreadsheet would take for a formula get a `'` before them. Only of CSV.
+    #[param(required = false, pattern = "^(true|false)?$", default = "false")]
+    spreadsheet: String,
+}
+
+/// What is exported, and how.
+struct Export {
+    scope: Scope,
+    models: Option<Vec<String>>,
+    status: Option<Status>,
+    include_simulated: bool,
+    format: Format,
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Csv { is_for_spreadsheets: bool },
+    JsonLines,
+}
+
+/// Export
+///
+/// Records as CSV or JSON lines, oldest first, streamed. When the store fails on the way, the connection is cut: an answer that
+/// ends as HTTP says it should is whole.
+#[utoipa::path(
+    get,
+    path = "/api/export",
+    tag = "records",
+    operation_id = "export",
+    params(ExportParameters),
+    responses(
+        (status = 200, description = "The records", content(
+            (String = "text/csv"),
+            (LatencyRecord = "application/x-ndjson"),
+        ), headers(("content-disposition" = String, description = "`attachment`, with a file's name"))),
+        (status = 400, description = "A parameter is not accepted", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Parameters(parameters): Parameters<ExportParameters>,
+) -> Result<Response, ApiError> {
+    let window = Window::parse(["from", "to"], &parameters.from, &parameters.to, TimeDelta::hours(24), Utc::now())?;
+    let export = parameters.export(window)?;
+    let (content_type, suffix) = match export.format {
+        Format::Csv { .. } => ("text/csv; charset=utf-8", "csv"),
+        Format::JsonLines => ("application/x-ndjson", "jsonl"),
+    };
+    let (sender, mut receiver) = mpsc::channel(CHUNKS_AHEAD);
+    tokio::spawn(async move { export.send(&api, &sender).await });
+    // The first chunk before the status: a store that cannot be read is a 503 and not a cut connection.
+    let first = receiver.recv().await.transpose()?.unwrap_or_default();
+    let rest = stream::unfold((Some(Ok(first)), receiver), |(first, mut receiver)| async move {
+        let chunk = match first {
+            Some(first) => first,
+            None => receiver.recv().await?,
+        };
+        Some((chunk, (None, receiver)))
+    });
+    let mut response = Body::from_stream(rest).into_response();
+    let name = format!("attachment; filename=\"llm-monitor-{}.{suffix}\"", window.from.format("%Y%m%dT%H%M%SZ"));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(name) = HeaderValue::try_from(name) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
+}
+
+impl ExportParameters {
+    fn export(&self, window: Window) -> Result<Export, ApiError> {
+        let flag = |name, text, default| one_of(name, text, &[("", default), ("true", true), ("false", false)]);
+        let is_for_spreadsheets = flag("spreadsheet", &self.spreadsheet, false)?;
+        let csv = Format::Csv { is_for_spreadsheets };
+        Ok(Export {
+            scope: Scope {
+                environments: environments(&self.environment),
+                from: Some(window.from),
+                to: Some(window.to),
+            },
+            models: window::models(&self.model),
+            status: one_of(
+                "status",
+                &self.status,
+                &[("", None), ("success", Some(Status::Success)), ("error", Some(Status::Error))],
+            )?,
+            include_simulated: flag("include_simulated", &self.include_simulated, true)?,
+            format: one_of("format", &self.format, &[("", csv), ("csv", csv), ("jsonl", Format::JsonLines)])?,
+        })
+    }
+}
+
+type Sender = mpsc::Sender<Result<Bytes, StoreError>>;
+
+impl Export {
+    /// Sends everything in chunks, until the end or until the client is gone.
+    async fn send(&self, api: &Api, sender: &Sender) {
+        let mut scan = api.history.scan(self.scope.clone(), Direction::OldestFirst, None);
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES + 4096);
+        if matches!(self.format, Format::Csv { .. }) {
+            chunk.extend_from_slice(csv::header_line().as_bytes());
+            chunk.push(b'\n');
+        }
+        loop {
+            match scan.next().await {
+                Ok(Some(row)) => {
+                    let record = row.to_record();
+                    if self.wants(&record) {
+                        self.write(record, &mut chunk);
+                    }
+                }
+                Ok(None) => {
+                    hand_over(sender, Ok(std::mem::take(&mut chunk).into())).await;
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "an export could not be finished: {error}");
+                    hand_over(sender, Err(error)).await;
+                    return;
+                }
+            }
+            if chunk.len() >= CHUNK_BYTES {
+                let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES + 4096));
+                if !hand_over(sender, Ok(full.into())).await {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn wants(&self, record: &Record) -> bool {
+        (self.include_simulated || !record.simulated)
+            && self.status.is_none_or(|status| record.is_success() == (status == Status::Success))
+            && self.models.as_ref().is_none_or(|models| models.iter().any(|model| *model == record.model_name))
+    }
+
+    fn write(&self, mut record: Record, out: &mut Vec<u8>) {
+        match self.format {
+            Format::Csv { is_for_spreadsheets } => {
+                if is_for_spreadsheets {
+                    escape_formulas(&mut record);
+                }
+                csv::encode(&record, out);
+            }
+            Format::JsonLines => {
+                // Writing to memory cannot fail.
+                let _ = serde_json::to_writer(&mut *out, &LatencyRecord::from(record));
+                out.push(b'\n');
+            }
+        }
+    }
+}
+
+/// Whether the client took it in time.
+async fn hand_over(sender: &Sender, chunk: Result<Bytes, StoreError>) -> bool {
+    matches!(timeout(CLIENT_TIME_LIMIT, sender.send(chunk)).await, Ok(Ok(())))
+}
+
+/// Puts a `'` before texts that a spreadsheet would run (OWASP, "CSV Injection").
+fn escape_formulas(record: &mut Record) {
+    let escape = |text: &mut String| {
+        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            text.insert(0, '\'');
+        }
+    };
+    escape(&mut record.model_name);
+    let texts = [&mut record.provider, &mut record.location, &mut record.served_model, &mut record.finish_reason];
+    texts.into_iter().flatten().for_each(escape);
+    if let Outcome::Error(failure) = &mut record.outcome
+        && let Some(message) = &mut failure.message
+    {
+        escape(message);
+    }
+}

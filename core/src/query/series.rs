@@ -1,0 +1,217 @@
+//! A figure over time, in buckets: what a chart draws. Nothing is interpolated.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+
+use super::{
+    Column, GroupKey, Groups, Selection,
+    sample::{Sample, Statistic},
+};
+use crate::{
+    history::{FoldError, History},
+    record::{ErrorKind, Metric, Record},
+};
+
+/// What is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// Statistics of a duration, over the successes.
+    Duration(Metric),
+    /// Successes / (probes − rate limits).
+    SuccessRate,
+    /// The sum of the known costs, US dollars.
+    Cost,
+    /// The sum of prompt tokens.
+    InputTokens,
+    /// The sum of generated tokens.
+    OutputTokens,
+}
+
+/// Stretches of equal length, one after the other; each begins at a multiple of its length since 1970 (UTC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Buckets {
+    first: DateTime<Utc>,
+    step_seconds: i64,
+    count: usize,
+}
+
+impl Buckets {
+    /// The buckets of `step_seconds` (at least 1) that together hold from `from` (inclusive) to `to` (exclusive).
+    pub fn new(from: DateTime<Utc>, to: DateTime<Utc>, step_seconds: i64) -> Self {
+        let step_seconds = step_seconds.max(1);
+        let first = from.timestamp().div_euclid(step_seconds).saturating_mul(step_seconds);
+        let length = (to - DateTime::from_timestamp(first, 0).unwrap_or(from)).num_milliseconds().max(0);
+        let count = length.div_euclid(step_seconds.saturating_mul(1000))
+            + i64::from(length.rem_euclid(step_seconds.saturating_mul(1000)) > 0);
+        Self {
+            first: DateTime::from_timestamp(first, 0).unwrap_or(from),
+            step_seconds,
+            count: usize::try_from(count).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How long each is.
+    pub fn step_seconds(&self) -> i64 {
+        self.step_seconds
+    }
+
+    /// When each begins.
+    pub fn starts(&self) -> impl Iterator<Item = DateTime<Utc>> {
+        let (first, step) = (self.first, self.step_seconds);
+        (0..self.count as i64).map(move |n| first + TimeDelta::seconds(n.saturating_mul(step)))
+    }
+
+    fn index(&self, at: DateTime<Utc>) -> Option<usize> {
+        let seconds = at.timestamp().checked_sub(self.first.timestamp())?;
+        usize::try_from(seconds.div_euclid(self.step_seconds)).ok().filter(|index| *index < self.count)
+    }
+}
+
+/// One group's figure over time. Every list has one entry for each bucket.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Series {
+    /// What its rows have in common.
+    pub key: GroupKey,
+    /// Who serves the model, as its newest row says.
+    pub provider: Option<String>,
+    /// Probes.
+    pub counts: Vec<u64>,
+    /// Probes that failed, without rate limits.
+    pub failures: Vec<u64>,
+    /// Probes that the account's own limit refused.
+    pub rate_limited: Vec<u64>,
+    /// How probes failed; empty where none did.
+    pub failure_kinds: Vec<BTreeSet<Option<ErrorKind>>>,
+    /// For each statistic asked for (of a rate or a sum there is one): the values, `None` where there is nothing to say.
+    pub values: Vec<Vec<Option<f64>>>,
+    /// Rows that count and are simulated.
+    pub simulated: u64,
+    /// Simulated rows that were left out.
+    pub simulated_left_out: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Line {
+    /// Only buckets with rows are there.
+    cells: BTreeMap<usize, Cell>,
+    newest: Option<(DateTime<Utc>, Option<String>)>,
+    simulated: u64,
+    simulated_left_out: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Cell {
+    count: u64,
+    successes: u64,
+    failures: BTreeMap<Option<ErrorKind>, u64>,
+    sample: Sample,
+    sum: Option<Decimal>,
+}
+
+/// Draws `figure` of the rows of `selection`. `statistics` are those of a duration; other figures have one value a bucket.
+pub async fn series(
+    history: &History,
+    selection: &Selection,
+    columns: &[Column],
+    figure: Figure,
+    statistics: &[Statistic],
+    buckets: &Buckets,
+) -> Result<Vec<Series>, FoldError> {
+    let start = || Groups::<Line>::by(columns);
+    let groups = history.fold(&selection.scope, selection.rows_at_most, start, |groups, record| {
+        if let Some(index) = buckets.index(record.timestamp).filter(|_| selection.wants(record)) {
+            groups.of(record).add(record, index, figure, selection.include_simulated);
+        }
+    });
+    let groups = groups.await?.into_groups();
+    Ok(groups.into_iter().map(|(key, line)| line.into_series(key, figure, statistics, buckets.count)).collect())
+}
+
+impl Line {
+    fn add(&mut self, record: &Record, index: usize, figure: Figure, include_simulated: bool) {
+        if self.newest.as_ref().is_none_or(|(newest, _)| *newest <= record.timestamp) {
+            self.newest = Some((record.timestamp, record.provider.clone()));
+        }
+        if record.simulated && !include_simulated {
+            self.simulated_left_out += 1;
+            return;
+        }
+        self.simulated += u64::from(record.simulated);
+        let cell = self.cells.entry(index).or_default();
+        cell.count += 1;
+        if record.is_success() {
+            cell.successes += 1;
+        } else {
+            *cell.failures.entry(record.error_kind()).or_default() += 1;
+        }
+        let amount = match figure {
+            Figure::Duration(metric) => {
+                if let Some(ms) = metric.of(record).filter(|_| record.is_success()) {
+                    cell.sample.add(ms);
+                }
+                None
+            }
+            Figure::SuccessRate => None,
+            Figure::Cost => record.cost,
+            Figure::InputTokens => record.input_tokens.map(Decimal::from),
+            Figure::OutputTokens => record.output_tokens.map(Decimal::from),
+        };
+        if let Some(amount) = amount {
+            cell.sum = Some(cell.sum.unwrap_or_default().saturating_add(amount));
+        }
+    }
+
+    fn into_series(mut self, key: GroupKey, figure: Figure, statistics: &[Statistic], count: usize) -> Series {
+        let lists = if matches!(figure, Figure::Duration(_)) { statistics.len() } else { 1 };
+        let mut series = Series {
+            key,
+            provider: self.newest.and_then(|(_, provider)| provider),
+            simulated: self.simulated,
+            simulated_left_out: self.simulated_left_out,
+            values: vec![Vec::with_capacity(count); lists],
+            ..Series::default()
+        };
+        for index in 0..count {
+            let cell = self.cells.remove(&index).unwrap_or_default();
+            let rate_limited = cell.rate_limited();
+            series.counts.push(cell.count);
+            series.rate_limited.push(rate_limited);
+            series.failures.push(cell.count.saturating_sub(cell.successes).saturating_sub(rate_limited));
+            series.failure_kinds.push(cell.failures.keys().copied().collect());
+            let values = cell.values(figure, statistics);
+            for (list, value) in series.values.iter_mut().zip(values) {
+                list.push(value);
+            }
+        }
+        series
+    }
+}
+
+impl Cell {
+    fn rate_limited(&self) -> u64 {
+        self.failures.get(&Some(ErrorKind::RateLimited)).copied().unwrap_or(0)
+    }
+
+    fn values(self, figure: Figure, statistics: &[Statistic]) -> Vec<Option<f64>> {
+        match figure {
+            Figure::Duration(_) => {
+                let sorted = self.sample.into_sorted();
+                statistics.iter().map(|statistic| sorted.statistic(*statistic)).collect()
+            }
+            Figure::SuccessRate => {
+                let judged = self.count.saturating_sub(self.rate_limited());
+                vec![(judged > 0).then(|| self.successes as f64 / judged as f64)]
+            }
+            Figure::Cost | Figure::InputTokens | Figure::OutputTokens => {
+                vec![self.sum.and_then(|sum| sum.normalize().to_f64())]
+            }
+        }
+    }
+}

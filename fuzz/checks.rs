@@ -1,0 +1,110 @@
+//! What holds for any input. The fuzz targets look for one where it does not; the ordinary tests replay `corpus/`.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use llm_monitor_core::{
+    probe::{
+        answer::Answer,
+        decode::{DecodeError, Decoder},
+        reading::Reading,
+    },
+    provider::{Framing, Provider, Quirks, Refused},
+    record::ERROR_MESSAGE_MAX_CHARS,
+};
+
+/// A target's check: panics where it does not hold.
+pub(crate) type Check = fn(&[u8]);
+
+/// Every target's name, and what it checks.
+pub(crate) const TARGETS: [(&str, Check); 7] = [
+    ("decode_sse", decode_sse),
+    ("decode_ndjson", decode_ndjson),
+    ("read_openai", read_openai),
+    ("read_anthropic", read_anthropic),
+    ("read_gemini", read_gemini),
+    ("read_ollama", read_ollama),
+    ("refusal", refusal),
+];
+
+/// Any split of a stream of server-sent events gives the same frames.
+pub(crate) fn decode_sse(bytes: &[u8]) {
+    decode(Framing::Sse, bytes);
+}
+
+/// Any split of a stream of lines gives the same frames.
+pub(crate) fn decode_ndjson(bytes: &[u8]) {
+    decode(Framing::Ndjson, bytes);
+}
+
+/// See [`read`].
+pub(crate) fn read_openai(bytes: &[u8]) {
+    read(Provider::OpenAi, bytes);
+}
+
+/// See [`read`].
+pub(crate) fn read_anthropic(bytes: &[u8]) {
+    read(Provider::Anthropic, bytes);
+}
+
+/// See [`read`].
+pub(crate) fn read_gemini(bytes: &[u8]) {
+    read(Provider::Gemini, bytes);
+}
+
+/// See [`read`].
+pub(crate) fn read_ollama(bytes: &[u8]) {
+    read(Provider::Ollama, bytes);
+}
+
+/// An answer that is no stream (the first two bytes are its status) is a failure with a kind and a message of bounded length.
+pub(crate) fn refusal(bytes: &[u8]) {
+    let Some((status, body)) = bytes.split_first_chunk::<2>() else { return };
+    let Ok(status) = StatusCode::from_u16(200 + u16::from_be_bytes(*status) % 400) else { return };
+    let headers = HeaderMap::new();
+    let refused = Refused { status, headers: &headers, body };
+    for provider in Provider::ALL {
+        let failure = provider.wire().refusal(&refused);
+        assert!(failure.kind.is_some());
+        let message = failure.message.unwrap_or_default();
+        assert!((1..=ERROR_MESSAGE_MAX_CHARS).contains(&message.chars().count()), "{message:?}");
+        assert!(!message.contains(char::is_control), "{message:?}");
+        let _ = provider.wire().adapt(&refused, Quirks::default());
+    }
+}
+
+fn decode(framing: Framing, bytes: &[u8]) {
+    let whole = frames(framing, [bytes]);
+    assert_eq!(frames(framing, bytes.chunks(1)), whole);
+    assert_eq!(frames(framing, bytes.chunks(7)), whole);
+}
+
+type Frames = Result<Vec<(Vec<u8>, Vec<u8>)>, DecodeError>;
+
+fn frames<'a>(framing: Framing, chunks: impl IntoIterator<Item = &'a [u8]>) -> Frames {
+    let mut decoder = Decoder::new(framing);
+    let mut frames = Vec::new();
+    for chunk in chunks {
+        decoder.push(chunk, &mut |frame| frames.push((frame.event.to_vec(), frame.data.to_vec())))?;
+    }
+    decoder.finish(&mut |frame| frames.push((frame.event.to_vec(), frame.data.to_vec())))?;
+    assert!(frames.iter().all(|(_, data)| !data.is_empty()));
+    Ok(frames)
+}
+
+/// Any split of a stream gives the same answer, and one that was not completed has a failure.
+fn read(provider: Provider, bytes: &[u8]) {
+    let whole = answer(provider, [bytes]);
+    assert!(whole.is_complete() || whole.verdict().is_some());
+    assert_eq!(answer(provider, bytes.chunks(1)), whole);
+    assert_eq!(answer(provider, bytes.chunks(7)), whole);
+}
+
+fn answer<'a>(provider: Provider, chunks: impl IntoIterator<Item = &'a [u8]>) -> Answer {
+    let (mut reading, mut answer) = (Reading::new(provider), Answer::default());
+    for chunk in chunks {
+        reading.push(chunk, Duration::from_millis(1), &mut answer);
+    }
+    reading.finish(&mut answer);
+    answer
+}
