@@ -34,7 +34,11 @@ async fn events_of_every_kind_are_answered_from_what_the_monitor_wrote() {
         "http-api-get-latency-with-token",
     ] {
         let answer = api.invoke(&sample(&format!("api/{file}.json"))).await.expect("an answer");
-        assert_eq!((&answer["statusCode"], &answer["isBase64Encoded"]), (&json!(200), &json!(false)), "{file}: {answer}");
+        assert_eq!(
+            (&answer["statusCode"], &answer["isBase64Encoded"]),
+            (&json!(200), &json!(false)),
+            "{file}: {answer}"
+        );
         let records = body(&answer);
         let names: Vec<_> = records.as_array().expect("a list").iter().map(|record| &record["environment"]).collect();
         assert!(!names.is_empty() && names.iter().all(|name| *name == "prod"), "{file}: {records}");

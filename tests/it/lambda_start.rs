@@ -26,7 +26,8 @@ async fn secrets_are_read_by_reference_and_the_cycle_lands_in_an_independent_ser
     let mock = mock([("gpt-4o-mini", quick()), ("claude-own", quick())]);
     let Some(variables) = by_reference(&mock, "lambda") else { return };
     let variables = with(variables, "PROD_OPENAI_API_KEY_PARAMETER", "/llm-monitor/test/openai");
-    let variables = with(variables, "DEV_OPENAI_API_KEY_PARAMETER", "/aws/reference/secretsmanager/llm-monitor-test-openai");
+    let variables =
+        with(variables, "DEV_OPENAI_API_KEY_PARAMETER", "/aws/reference/secretsmanager/llm-monitor-test-openai");
     let variables = with(variables, "MODEL_PROVIDERS", "*=openai");
     let function = Function::start("monitor", variables.clone()).await;
     let summary = function.invoke(&scheduled(3)).await.expect("a summary");
@@ -56,7 +57,8 @@ async fn a_parameter_that_is_missing_is_named_with_its_variable() {
     let function = Function::start("monitor", variables).await;
     let (_, report) = function.init_error().await;
     let message = report["errorMessage"].as_str().expect("text");
-    let expected = "OPENAI_API_KEY_PARAMETER=\"/llm-monitor/test/no-such\": expected the name of a parameter that there is in";
+    let expected =
+        "OPENAI_API_KEY_PARAMETER=\"/llm-monitor/test/no-such\": expected the name of a parameter that there is in";
     assert!(message.starts_with(expected), "{report}");
     let output = function.ended().await;
     assert_eq!(output.code, Some(1));
