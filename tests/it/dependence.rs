@@ -12,7 +12,7 @@ const CHAIN: [&str; 10] =
 /// Use nothing of the chain, and any module may use them.
 const BELOW: [&str; 3] = ["redact", "telemetry", "tls"];
 /// Use what they like, and no module of the chain may use them: only hosts do.
-const ABOVE: [&str; 2] = ["parts", "settings"];
+const ABOVE: [&str; 3] = ["parameters", "parts", "settings"];
 
 #[test]
 fn a_module_uses_only_those_before_it() {
