@@ -34,6 +34,13 @@ MOST_ZIPPED_MB = 8.0
 MOST_RESIDENT_MB = 32.0
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A function that is killed cuts its connections."""
+
+
 class RuntimeApi:
     """Lambda's side of a function."""
 
@@ -81,8 +88,7 @@ class RuntimeApi:
             def log_message(self, *args):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
