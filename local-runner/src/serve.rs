@@ -18,8 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    demo,
-    listener,
+    demo, listener,
     schedule::{self, Due, SystemClock},
     signals, unsaved,
     wiring::{self, StartError},

@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use super::{Measured, OnProgress, Progress, Shard, before};
 use crate::{
@@ -246,11 +246,13 @@ fn send(stages: &Stages, targets: Vec<Target>, schedule: &Schedule) -> JoinSet<R
     let mut probes = JoinSet::new();
     for target in targets {
         let (prober, permits, schedule) = (Arc::clone(&stages.prober), Arc::clone(&stages.permits), schedule.clone());
-        probes.spawn(async move {
+        let probe = async move {
             // The semaphore is never closed; a permit is only ever waited for.
             let _permit = permits.acquire().await;
             prober.probe(&target, &schedule).await
-        });
+        };
+        // Its log lines tell of the event that it belongs to.
+        probes.spawn(probe.in_current_span());
     }
     probes
 }
