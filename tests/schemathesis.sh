@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly VERSION=4.32.5
 readonly EXAMPLES="${1:-25}"
 readonly TOKEN=schemathesis-token
-readonly VENV=target/test-venv
+readonly VENV=target/test-venv/schemathesis
 readonly TARGET="${CARGO_TARGET_DIR:-target}"
 
 if [[ "$("$VENV/bin/pip" show schemathesis 2>/dev/null | grep '^Version:' || true)" != "Version: $VERSION" ]]; then
