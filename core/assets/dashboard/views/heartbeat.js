@@ -68,7 +68,7 @@ function stretch(time, step, column, index, expected) {
   const isThin = count < expected * WHOLE_FROM - 1;
   const thin = isThin ? `\nOnly ${format.plural(count, "probe")} of about ${Math.round(expected)}: the rest is unknown` : "";
   const beat = (id, text, share) => ({ key: String(time), time, id, isThin, share, tip: `${when}\n${text}${thin}` });
-  if (count === 0) return { ...beat("unknown", "Unknown: no probe"), tip: `${when}\nUnknown: no probe` };
+  if (count === 0) return { ...beat("unknown", ""), isThin: false, tip: `${when}\nUnknown: no probe` };
   if (failed === 0) return beat("ok", `All ${format.plural(count, "probe")} succeeded`);
   const kinds = (column.kinds[index] ?? []).map(format.words);
   const isLimit = kinds.every((kind) => LIMITS.includes(kind));
