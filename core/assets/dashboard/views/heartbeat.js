@@ -19,7 +19,7 @@ export function heartbeat(container, view) {
     standIn(view.parts.beats, { isEmpty: () => view.beats.length === 0, empty: "No probe in this window. Choose a longer one, or wait for the next cycle." })
       ?? h("ul", { class: "beats", key: "beats" }, view.beats.map((line) => strip(line, view))),
     h("ul", { class: "legend", key: "legend" },
-      ["ok:succeeded", "limited:only rate limits or overload", view.beatStep && "partly:so much of it failed", "failing:failed", "unknown:unknown: no record"].filter(Boolean).map((entry) => {
+      ["ok:succeeded", "limited:only rate limits or overload", view.beatStep && "partly:so much of it failed", "failing:failed", view.beatStep && "ok is-thin:cut: some cycles are missing", "unknown:unknown: no record"].filter(Boolean).map((entry) => {
         const [id, ...text] = entry.split(":");
         return h("li", { key: id }, h("span", { class: `swatch beat is-${id}`, "aria-hidden": "true" }), text.join(":"));
       })));
