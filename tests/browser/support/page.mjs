@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 
 /** The demo gives up a probe after 4 s; its cycle is written then. */
 const SLOWEST_PROBE_MS = 8000;
+/** With fewer, p90 and p95 are the same value, and a page that mixes them up would pass. */
+const TELLING_SAMPLES = 12;
 
 export async function api(baseUrl, path, parameters = {}, headers = {}) {
   const url = new URL(path, `${baseUrl}/`);
@@ -26,6 +28,10 @@ async function settle(baseUrl) {
     const failures = await api(baseUrl, "api/latency", { environment: "dev", model: "gpt-4o", status: "error" });
     return failures.some((record) => record.error_kind === "server_error" && record.http_status === 500);
   }, "the demo's gpt-4o fails in dev");
+  await eventually(async () => {
+    const { groups } = await api(baseUrl, "api/summary", { environment: "prod" });
+    return groups.length > 0 && groups.every((group) => group.ttft_ms.count >= TELLING_SAMPLES);
+  }, "every model in prod has samples", 120_000);
   const [oldest] = await api(baseUrl, "api/latency", { order: "asc", limit: 1 });
   const end = Date.now();
   while (Date.now() < end + SLOWEST_PROBE_MS) await new Promise((resolve) => setTimeout(resolve, 200));
