@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-venv="${TEST_VENV:-target/test-venv}"
+venv="${TEST_VENV:-target/test-venv/moto}"
 wanted="$(cat tests/moto/requirements.txt)"
 if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
     python3 -m venv --clear "$venv"

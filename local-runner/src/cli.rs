@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{calibrate, mock};
+use crate::{calibrate, cost, mock};
 
 /// Measures what your language models really feel like, in every environment, right now and over time, and what they cost.
 #[derive(Debug, Parser)]
@@ -43,6 +43,10 @@ pub(crate) enum Command {
                             Examples:\n  llm-monitor check\n  llm-monitor check --probe     also send each model one probe"
     )]
     Check(CheckArgs),
+    /// What a month of monitoring in AWS costs: compute, requests, storage, tokens, from named prices
+    #[command(after_help = "Reads no settings and asks nobody.\n\n\
+                            Examples:\n  llm-monitor cost\n  llm-monitor cost --pairs 40 --interval 300")]
+    Cost(cost::Args),
     /// See it work: a mock of everything outside, and the monitor, in one process
     #[command(after_help = "Needs no key and no internet. Leaves nothing behind but the CSV file that it names.\n\n\
                             Examples:\n  llm-monitor demo\n  llm-monitor demo --interval 2 --cycles 3")]

@@ -99,6 +99,12 @@ fn csv_path(wanted: &Path) -> PathBuf {
     wanted.with_file_name(format!("{stem}-demo.csv"))
 }
 
+/// Whether the first row of `path` is a demo's.
+pub(crate) fn begins_with_demo_rows(path: &Path) -> bool {
+    let rows = rows_at_ends(path).unwrap_or_default();
+    rows.first().is_some_and(|record| record.location.as_deref() == Some(LOCATION))
+}
+
 /// Whether `path` begins and ends with a demo's rows, or holds none and has no folder of kept usage beside it.
 fn is_free(path: &Path) -> bool {
     match rows_at_ends(path) {

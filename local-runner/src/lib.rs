@@ -3,8 +3,10 @@
 pub mod calibrate;
 mod check;
 mod cli;
+mod cost;
 mod cycle_command;
 mod demo;
+mod listener;
 pub mod mock;
 mod output;
 mod schedule;
@@ -48,6 +50,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
         Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
         Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
         Command::Check(args) => check::run(&vars().await?, &args).await,
+        Command::Cost(args) => Ok(cost::run(&args)),
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
         Command::CalibrateServer => Ok(calibrate::server::run().map(|()| ExitCode::SUCCESS)?),
@@ -59,7 +62,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
 fn log_filter(command: &Command) -> &'static str {
     match command {
         Command::Serve | Command::Mock(_) => "info",
-        Command::Cycle(_) | Command::Check(_) | Command::Calibrate(_) | Command::CalibrateServer => "warn",
+        Command::Cycle(_) | Command::Check(_) | Command::Cost(_) | Command::Calibrate(_) | Command::CalibrateServer => {
+            "warn"
+        }
         Command::Demo(_) => "error",
     }
 }

@@ -1,6 +1,6 @@
 //! `serve`: the monitoring timer and HTTP, in one process.
 
-use std::{future::IntoFuture, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chrono::Utc;
@@ -10,7 +10,7 @@ use llm_monitor_core::{
     parts,
     probe::Schedule,
     record::CycleId,
-    settings::{Settings, Vars},
+    settings::{Settings, StoreSettings, Vars},
     store::{Backlog, Store},
 };
 use tokio::net::TcpListener;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
+    demo, listener,
     schedule::{self, Due, SystemClock},
     signals, unsaved,
     wiring::{self, StartError},
@@ -34,6 +35,7 @@ pub(crate) async fn run(vars: &Vars) -> Result<(), StartError> {
     let listener = bind(&settings.serving.listen).await?;
     let store = wiring::open_store(&settings).await?;
     warn_of_open_door(&settings, &listener);
+    warn_of_demo_rows(&settings);
     let service = Service { settings: &settings, store, listener, stop };
     service.run(&|_| {}, |_| {}).await
 }
@@ -60,8 +62,7 @@ impl Service<'_> {
 
         let api = router(parts::api(self.settings, store, Some(Utc::now())));
         let stop = self.stop.clone();
-        let server = axum::serve(self.listener, api).with_graceful_shutdown(async move { stop.cancelled().await });
-        let server = tokio::spawn(server.into_future());
+        let server = tokio::spawn(listener::serve(self.listener, api, listener::HEADERS_TIME_LIMIT, stop));
 
         let (stop, interval) = (&self.stop, self.settings.monitoring.interval);
         schedule::every(interval, &SystemClock, stop, async |Due { scheduled, at }| {
@@ -72,10 +73,8 @@ impl Service<'_> {
         .await;
 
         unsaved::write_or_say(&self.store).await;
-        match tokio::time::timeout(HTTP_GRACE, server).await {
-            Ok(Ok(Err(error))) => error!(%error, "the HTTP server ended: {error}"),
-            Ok(Err(error)) => error!(%error, "the HTTP server ended: {error}"),
-            Ok(Ok(Ok(()))) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::time::timeout(HTTP_GRACE, server).await {
+            error!(%error, "the HTTP server ended: {error}");
         }
         info!("stopped");
         Ok(())
@@ -104,6 +103,14 @@ fn another_port(address: &str) -> String {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "8000"));
     let next = port.parse::<u16>().ok().and_then(|port| port.checked_add(1)).unwrap_or(8001);
     format!("{host}:{next}")
+}
+
+fn warn_of_demo_rows(settings: &Settings) {
+    if let StoreSettings::File { path } = &settings.storing.store
+        && demo::begins_with_demo_rows(path)
+    {
+        warn!("{} holds a demo's rows (location=demo); to start without them, move it away", path.display());
+    }
 }
 
 fn warn_of_open_door(settings: &Settings, listener: &TcpListener) {

@@ -1,8 +1,13 @@
 //! SIGINT and SIGTERM.
 
+use std::time::{Duration, Instant};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+/// `timeout` and some supervisors signal a process and then its group: twice within a moment is one wish.
+const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// A token that SIGINT or SIGTERM cancels. A second signal ends the process at once, as a person who presses Ctrl-C twice means.
 pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
@@ -20,9 +25,14 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         let name = next().await;
         tracing::info!("{name}: finishing the running cycle's write");
         token.cancel();
-        let name = next().await;
-        warn!("{name} again: stopping at once");
-        std::process::exit(130);
+        let first_at = Instant::now();
+        loop {
+            let name = next().await;
+            if first_at.elapsed() > SAME_WISH {
+                warn!("{name} again: stopping at once");
+                std::process::exit(130);
+            }
+        }
     });
     Ok(stop)
 }

@@ -64,22 +64,22 @@ impl From<anyhow::Error> for StartError {
 /// # Errors
 /// The file cannot be read; a reference leads nowhere.
 pub(crate) async fn variables(named: Option<&Path>) -> Result<Vars, StartError> {
+    Ok(Parameters::new(read(named)?).resolve().await?)
+}
+
+fn read(named: Option<&Path>) -> anyhow::Result<Vars> {
     let process = Vars::from_process();
     let env_file = named.unwrap_or(Path::new(".env"));
-    let vars = match std::fs::read_to_string(env_file) {
-        Ok(text) => {
-            let (file, bad_lines) = dotenv::parse(&text, &process);
-            for BadLine { line } in bad_lines {
-                tracing::warn!("{} line {line}: expected NAME=value; the line is ignored", env_file.display());
-            }
-            process.or(file)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => process,
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", env_file.display())).map_err(Into::into);
-        }
+    let text = match std::fs::read_to_string(env_file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(process),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", env_file.display())),
     };
-    Ok(Parameters::new(vars).resolve().await?)
+    let (file, bad_lines) = dotenv::parse(&text, &process);
+    for BadLine { line } in bad_lines {
+        tracing::warn!("{} line {line}: expected NAME=value; the line is ignored", env_file.display());
+    }
+    Ok(process.or(file))
 }
 
 /// Checked settings.

@@ -185,18 +185,21 @@ async fn the_predecessors_dashboard_on_another_port_may_read_and_a_stranger_may_
 #[tokio::test]
 async fn a_stop_in_mid_cycle_writes_what_was_measured_and_ends_within_seconds() {
     let slow = Behaviour { ttft_ms: 600_000.0, ..quick() };
-    let mock = mock([("gpt-quick", Provider::OpenAi, quick()), ("gpt-hangs", Provider::OpenAi, slow)]);
-    let setup = full_mode(&mock).with([("LLM_API_TIMEOUT", "600"), ("RUST_LOG", "debug")]);
-    let serving = setup.serve().await;
-    // The quick ones have answered, the others never will.
-    let dev = Environment::dev();
-    while mock.answered(&dev, "gpt-quick") == 0 || mock.answered(&dev, "gpt-hangs") == 0 {
-        tokio::task::yield_now().await;
+    // `timeout` signals the process and then its group: twice in a moment.
+    for signals in [1, 2] {
+        let mock = mock([("gpt-quick", Provider::OpenAi, quick()), ("gpt-hangs", Provider::OpenAi, slow.clone())]);
+        let setup = full_mode(&mock).with([("LLM_API_TIMEOUT", "600"), ("RUST_LOG", "debug")]);
+        let serving = setup.serve().await;
+        // The quick ones have answered, the others never will.
+        let dev = Environment::dev();
+        while mock.answered(&dev, "gpt-quick") == 0 || mock.answered(&dev, "gpt-hangs") == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(serving.terminate_times(signals).await, Some(0));
+        let csv = setup.csv();
+        assert!(csv.contains("gpt-quick,dev"), "{csv}");
+        assert!(!csv.contains("gpt-hangs"), "a probe that the monitor cut says nothing of the model:\n{csv}");
     }
-    assert_eq!(serving.terminate().await, Some(0));
-    let csv = setup.csv();
-    assert!(csv.contains("gpt-quick,dev"), "{csv}");
-    assert!(!csv.contains("gpt-hangs"), "a probe that the monitor cut says nothing of the model:\n{csv}");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Unusable settings: exit 2, every problem named, no secret shown.
 
-use llm_monitor_core::settings::{Host, Settings, Vars, dotenv};
+use llm_monitor_core::{
+    provider::{Provider, Variables},
+    settings::{Host, Settings, Vars, dotenv},
+};
 
 use crate::support::monitor::Setup;
 
@@ -60,6 +63,12 @@ fn every_line_of_the_example_file_is_usable_as_it_stands() {
 fn every_setting_is_in_the_example_file() {
     let text = include_str!("../../.env.example");
     let names: Vec<&str> = text.lines().filter_map(documented).map(|(name, _)| name).collect();
+    for provider in Provider::ALL {
+        let Variables { key, base_url, api_version, .. } = provider.wire().variables();
+        for variable in key.into_iter().chain(base_url.iter().copied()).chain(api_version) {
+            assert!(text.contains(variable), "{variable} of {provider} is missing in .env.example");
+        }
+    }
     for file in ["monitoring", "probing", "providers", "serving", "storing"] {
         let path = format!("{}/../core/src/settings/{file}.rs", env!("CARGO_MANIFEST_DIR"));
         let source = std::fs::read_to_string(path).expect("the settings' source");

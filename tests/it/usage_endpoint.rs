@@ -77,6 +77,24 @@ async fn the_last_good_list_holds_while_the_endpoint_is_down_also_after_a_restar
 }
 
 #[tokio::test]
+async fn a_day_that_begins_without_use_goes_on_with_the_models_of_the_day_before() {
+    let list = r#"[{"llmCode":"gpt-own","cost":5,"inputTokenRate":1e-6,"outputTokenRate":1e-6}]"#;
+    let (mock, (usage, address)) = (mock(), Usage::start("[]").await);
+    usage.answers_of_other_days(200, list);
+    let (_setup, mut serving) = serve_with(&mock, &format!("http://{address}/usage")).await;
+    serving.cycle().await;
+    assert_eq!(catalog_health(&serving).await, ("usage_endpoint".to_owned(), "[]".to_owned()));
+    let model = &get_json(&serving.url("/api/models?environment=dev")).await["gpt-own"];
+    let daily_cost = model["usage_stats"]["daily_cost"].as_f64();
+    assert_eq!((model["monitored"].as_bool(), daily_cost), (Some(true), Some(0.0)), "{model}");
+
+    usage.answers_of_other_days(500, "down");
+    serving.wait_for("the last good list").await;
+    serving.cycle().await;
+    assert_eq!(catalog_health(&serving).await.0, "last_good");
+}
+
+#[tokio::test]
 async fn a_bad_entry_is_skipped_with_a_warning_and_costs_no_other() {
     let (mock, (_usage, address)) = (
         mock(),

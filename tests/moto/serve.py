@@ -1,4 +1,4 @@
-"""Serves S3 on a free loopback port, with signatures checked, until standard input ends.
+"""Serves S3 and Parameter Store on a free loopback port, with signatures checked, until standard input ends.
 
 Prints one line of JSON: endpoint, bucket, access_key_id, secret_access_key.
 """
@@ -9,7 +9,7 @@ import sys
 import threading
 
 # The requests below are taken from anyone; from then on every request must be signed by the user made here.
-os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "4"
+os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "7"
 
 import boto3  # noqa: E402
 from botocore.config import Config  # noqa: E402
@@ -21,7 +21,13 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
 BUCKET = "llm-monitor-test"
-POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+ACTIONS = ["s3:*", "ssm:GetParameters", "secretsmanager:GetSecretValue"]
+POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ACTIONS, "Resource": "*"}]}
+# What functions are given by reference: a key that the mock takes, and a token.
+PARAMETERS = {
+    "/llm-monitor/test/openai": "mock",
+    "/llm-monitor/test/api-token": "token-of-the-parameter-store",
+}
 
 
 class Quiet(MotoRequestHandler):
@@ -47,6 +53,10 @@ iam.create_user(UserName="monitor")
 iam.put_user_policy(UserName="monitor", PolicyName="s3", PolicyDocument=json.dumps(POLICY))
 key = iam.create_access_key(UserName="monitor")["AccessKey"]
 boto3.client("s3", **anyone).create_bucket(Bucket=BUCKET)
+ssm = boto3.client("ssm", **anyone)
+for name, value in PARAMETERS.items():
+    ssm.put_parameter(Name=name, Value=value, Type="SecureString")
+boto3.client("secretsmanager", **anyone).create_secret(Name="llm-monitor-test-openai", SecretString="mock")
 ready = {
     "endpoint": endpoint,
     "bucket": BUCKET,

@@ -51,6 +51,10 @@ def binaries() -> dict[str, str]:
     """Folder of each function's package -> the one program that it builds."""
     found = {}
     for manifest in (REPOSITORY / "functions").glob("*/Cargo.toml"):
-        (binary,) = tomllib.loads(manifest.read_text(encoding="utf-8"))["bin"]
+        # What the functions share builds no program.
+        binaries = tomllib.loads(manifest.read_text(encoding="utf-8")).get("bin", [])
+        if not binaries:
+            continue
+        (binary,) = binaries
         found[manifest.parent.relative_to(REPOSITORY).as_posix()] = binary["name"]
     return found

@@ -1,5 +1,12 @@
 // The API's answers in the shapes that the views use.
 
+// Whatever is looked up by a name of others is a Map: a model may be called `__proto__`.
+
+/** /health. */
+export function healthOf(answer) {
+  return { ...answer, environments: new Map(Object.entries(answer.environments)) };
+}
+
 /** One group of /api/summary. A rate limit is the account's own: it is counted apart and no failure of the model. */
 export function groupOf(group) {
   const last = group.last_record;
@@ -43,4 +50,10 @@ export function seriesOf(answer) {
       kinds: series.failure_kinds,
     })),
   };
+}
+
+/** /api/compare of one model; `null` where one of the two has no record of it. */
+export function comparisonOf(other, answer) {
+  const [model] = answer.models;
+  return { other, verdict: model?.verdict ?? null, difference: model?.difference ?? null, median: model?.b.median ?? null, isEnough: model?.enough ?? false };
 }

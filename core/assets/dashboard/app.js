@@ -1,9 +1,9 @@
 // The page: what is asked for when, and who draws it.
 
-import { get, hasToken } from "./api.js";
+import { hasToken } from "./api.js";
 import { parts } from "./data.js";
 import { render } from "./dom.js";
-import { onChange, state, update } from "./state.js";
+import { onChange, state } from "./state.js";
 import { comparison } from "./views/comparison.js";
 import { costs } from "./views/costs.js";
 import { failures } from "./views/failures.js";
@@ -52,7 +52,7 @@ async function loadParts(names) {
   // The rest is asked in terms of these: the environments, and how far back there is anything.
   await Promise.all([refresh("health"), parts.oldest.value?.length ? null : refresh("oldest")]);
   await Promise.all(["models", "summary"].filter(wanted).map(refresh));
-  await Promise.all(["sparks", "beats", "trend", "detail", "failures", "costs", "recent"].filter(wanted).map(refresh));
+  await Promise.all(["sparks", "beats", "trend", "detail", "compare", "failures", "costs", "recent"].filter(wanted).map(refresh));
 }
 
 let isDrawingDue = false;
@@ -80,7 +80,14 @@ function drawNow() {
   }
   render(place("toolbar"), toolbar(view));
   render(place("notices"), notices(view));
-  for (const [id, section] of Object.entries(sections)) section(place(id), view);
+  for (const [id, section] of Object.entries(sections)) {
+    try {
+      section(place(id), view);
+    } catch (error) {
+      // One section's fault is in the console, and leaves the others working.
+      reportError(error);
+    }
+  }
   refreshTip();
 }
 
@@ -101,10 +108,10 @@ function concerned(now, before) {
   const isChanged = (...names) => names.some((name) => now[name] !== before[name]);
   if (isChanged("window", "from", "to")) return Object.keys(parts);
   const names = new Set();
-  if (isChanged("env")) for (const name of ["trend", "beats", "failures", "detail"]) names.add(name);
-  if (isChanged("metric")) names.add("trend").add("sparks");
+  if (isChanged("env")) for (const name of ["trend", "beats", "failures", "detail", "compare"]) names.add(name);
+  if (isChanged("metric")) names.add("trend").add("sparks").add("compare");
   if (isChanged("percentile", "step")) names.add("trend");
-  if (isChanged("open")) names.add("detail");
+  if (isChanged("open")) names.add("detail").add("compare");
   if (isChanged("live") && now.live === "on") return Object.keys(parts);
   return [...names];
 }

@@ -2,7 +2,7 @@
 // there stays until what is new has come.
 
 import { get } from "./api.js";
-import { groupOf, seriesOf } from "./answers.js";
+import { comparisonOf, groupOf, healthOf, seriesOf } from "./answers.js";
 import { BEATS } from "./views/heartbeat.js";
 
 const MAX_ROWS = 1000;
@@ -35,10 +35,10 @@ class Part {
 }
 
 export const parts = {
-  health: new Part((view, options) => get("health", {}, { ...options, accepts: [503] })),
+  health: new Part(async (view, options) => healthOf(await get("health", {}, { ...options, accepts: [503] }))),
   models: new Part(async ({ names }, options) => {
     const lists = await Promise.all(names.map((environment) => get("api/models", { environment }, options)));
-    return Object.fromEntries(names.map((name, index) => [name, lists[index]]));
+    return new Map(names.map((name, index) => [name, new Map(Object.entries(lists[index]))]));
   }),
   summary: new Part(async (view, options) => {
     const answer = await get("api/summary", { ...scope(view), group_by: "environment,model" }, options);
@@ -67,6 +67,13 @@ export const parts = {
     if (!view.open) return null;
     const records = await get("api/latency", { ...range(view), environment: view.env, model: view.open, limit: DETAIL_ROWS }, options);
     return { name: view.open, records };
+  }),
+  /** The open model here against each of the other environments. */
+  compare: new Part(async (view, options) => {
+    if (!view.open) return null;
+    const others = view.names.filter((name) => name !== view.env);
+    const answers = await Promise.all(others.map((b) => get("api/compare", { ...scope(view), a: view.env, b, metric: view.metric, model: view.open }, options)));
+    return { name: view.open, env: view.env, metric: view.metric, sides: others.map((other, index) => comparisonOf(other, answers[index])) };
   }),
   oldest: new Part((view, options) => get("api/latency", { order: "asc", limit: 1 }, options)),
 };

@@ -42,7 +42,7 @@ export function viewOf() {
 
   const cell = (environment, name) => {
     const group = groups.get(key(environment, name));
-    const model = parts.models.value?.[environment]?.[name];
+    const model = parts.models.value?.get(environment)?.get(name);
     if (group?.last) group.last.ageSeconds = Date.now() / 1000 - group.last.at / 1000;
     const known = newsOf(environment);
     return { name, group, model, state: stateOf(group, model, asked.isOpen ? known : { reason: null }), spark: sparks.get(key(environment, name)), isSimulated: model?.simulated ?? group?.isSimulated ?? false };
@@ -106,25 +106,25 @@ function stepSeconds(seconds) {
 
 function environmentNames() {
   const rank = (name) => (STAGES.indexOf(name) + STAGES.length + 1) % (STAGES.length + 1);
-  return Object.keys(parts.health.value?.environments ?? {}).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+  return [...(parts.health.value?.environments.keys() ?? [])].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
 }
 
 function chosenEnvironment(names) {
   if (state.env) return state.env;
-  const measured = names.find((name) => Object.values(parts.models.value?.[name] ?? {}).some((model) => !model.simulated));
+  const measured = names.find((name) => [...(parts.models.value?.get(name)?.values() ?? [])].some((model) => !model.simulated));
   if (parts.health.value?.mode === "simple" && measured) return measured;
   return names.find((name) => name.startsWith("prod")) ?? names[0] ?? "";
 }
 
 function modelNames() {
   const names = new Set((parts.summary.value ?? []).map((group) => group.name));
-  for (const models of Object.values(parts.models.value ?? {})) for (const name of Object.keys(models)) names.add(name);
+  for (const models of parts.models.value?.values() ?? []) for (const name of models.keys()) names.add(name);
   return [...names].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
 function environmentHealth(name, { health, unreachable, sinceHealth }) {
   if (unreachable) return { reason: "The monitor does not answer." };
-  const environment = health?.environments[name];
+  const environment = health?.environments.get(name);
   if (!environment) return { reason: health ? `The monitor has no environment “${name}”.` : "Not known yet." };
   if (environment.status === "stale") return { reason: environment.problems.join(" ") || "The last cycle is overdue." };
   if (environment.status === "unavailable") return { reason: "The store cannot be read." };

@@ -114,10 +114,7 @@ impl Plan {
             return None;
         }
         let provider: Provider = model.provider.as_deref()?.parse().ok()?;
-        let provider_model = match provider {
-            Provider::Ollama => model.name.strip_prefix("ollama-").unwrap_or(&model.name),
-            _ => &model.name,
-        };
+        let provider_model = provider.wire().name_of(&model.name);
         Some(Target {
             environment: self.environment.clone(),
             model: model.name.clone(),
@@ -135,21 +132,22 @@ impl Plan {
 }
 
 fn not_monitored(name: &str, provider: Option<Provider>, access: Option<&Access>) -> Option<String> {
-    match (provider, access) {
-        (_, Some(_)) => None,
-        (None, None) => {
-            Some(format!("no rule tells its provider; set MODEL_PROVIDERS={name}=openai (or another provider)"))
-        }
-        (Some(Provider::OpenAi), None) => {
-            Some("no key: set OPENAI_API_KEY (any value, for a server of your own that wants none)".to_owned())
-        }
-        (Some(Provider::Azure), None) => {
-            Some("no access: set AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY".to_owned())
-        }
-        (Some(Provider::Anthropic), None) => Some("no key: set ANTHROPIC_API_KEY".to_owned()),
-        (Some(Provider::Gemini), None) => Some("no key: set GEMINI_API_KEY".to_owned()),
-        (Some(Provider::Ollama), None) => Some("no base URL: mend OLLAMA_BASE_URL".to_owned()),
+    if access.is_some() {
+        return None;
     }
+    let Some(provider) = provider else {
+        return Some(format!("no rule tells its provider; set MODEL_PROVIDERS={name}=openai (or another provider)"));
+    };
+    let variables = provider.wire().variables();
+    let base_url = variables.base_url.first().copied().unwrap_or_default();
+    Some(match (variables.key, variables.default_base_url) {
+        (Some(key), Some(_)) if provider == Provider::OpenAi => {
+            format!("no key: set {key} (any value, for a server of your own that wants none)")
+        }
+        (Some(key), Some(_)) => format!("no key: set {key}"),
+        (Some(key), None) => format!("no access: set {base_url} and {key}"),
+        (None, _) => format!("no base URL: mend {base_url}"),
+    })
 }
 
 fn is_this_host(url: &Url) -> bool {

@@ -28,25 +28,7 @@ impl OutputLimits {
 /// Who serves `model`: the first of `rules` that fits, else by its name. `None` where nothing tells.
 pub(super) fn provider_of(model: &str, rules: &[ProviderRule]) -> Option<Provider> {
     let set = rules.iter().find(|rule| fits(&rule.pattern, model)).map(|rule| rule.provider);
-    set.or_else(|| provider_by_name(model))
-}
-
-fn provider_by_name(model: &str) -> Option<Provider> {
-    let is_o_series = || {
-        let rest = model.strip_prefix('o')?;
-        rest.starts_with(|c: char| c.is_ascii_digit()).then_some(())
-    };
-    if model.starts_with("gpt") || model.starts_with("chatgpt") || is_o_series().is_some() {
-        Some(Provider::OpenAi)
-    } else if model.starts_with("claude") {
-        Some(Provider::Anthropic)
-    } else if model.starts_with("gemini") {
-        Some(Provider::Gemini)
-    } else if model.strip_prefix("ollama-").is_some_and(|name| !name.is_empty()) {
-        Some(Provider::Ollama)
-    } else {
-        None
-    }
+    set.or_else(|| Provider::ALL.into_iter().find(|provider| provider.wire().serves(model)))
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any characters.

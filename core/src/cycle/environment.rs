@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use super::{Measured, OnProgress, Progress, Shard, before};
 use crate::{
@@ -55,6 +55,14 @@ struct Memory {
     kept: Option<Kept>,
 }
 
+/// A usage endpoint's report.
+#[derive(Debug)]
+struct Fetched {
+    report: Report,
+    /// Otherwise it tells which models are in use, and is not kept as what the endpoint said of today.
+    is_todays: bool,
+}
+
 /// What a cycle brought in one environment.
 #[derive(Debug)]
 pub(super) struct EnvironmentRun {
@@ -90,7 +98,7 @@ impl MeasuredEnvironment {
         let probes = send(stages, targets, schedule);
         let keep = async {
             self.save_catalog(stages, self.environment(), &catalog).await;
-            if let Ok(report) = &fetched {
+            if let Ok(Fetched { report, is_todays: true }) = &fetched {
                 self.keep_usage(stages, day, report).await;
             }
         };
@@ -105,7 +113,7 @@ impl MeasuredEnvironment {
         stages: &Stages,
         day: NaiveDate,
         stop_by: Option<Instant>,
-    ) -> Result<Report, UsageError> {
+    ) -> Result<Fetched, UsageError> {
         let half = stop_by.map(|stop_by| stop_by.saturating_duration_since(Instant::now()) / 2);
         match half {
             None => self.fetch(stages, day).await,
@@ -116,31 +124,32 @@ impl MeasuredEnvironment {
     }
 
     /// Today's report. Just after midnight (UTC) an endpoint may know of no use yet: then yesterday's tells which models are
-    /// in use and at what rates, and their use today is none.
-    async fn fetch(&self, stages: &Stages, day: NaiveDate) -> Result<Report, UsageError> {
+    /// in use and at what rates, and their use today is none. Where that fails, so has the endpoint: an empty list would take
+    /// the place of the last good one.
+    async fn fetch(&self, stages: &Stages, day: NaiveDate) -> Result<Fetched, UsageError> {
         let (url, token) = (&self.measured.usage_url, self.measured.usage_token.as_ref());
         let today = stages.usage.fetch(url, token, day).await?;
         let yesterday =
             day.checked_sub_days(Days::new(1)).filter(|_| today.entries.is_empty() && today.skipped.is_empty());
-        let Some(yesterday) = yesterday else { return Ok(today) };
-        let Ok(mut report) = stages.usage.fetch(url, token, yesterday).await else { return Ok(today) };
+        let Some(yesterday) = yesterday else { return Ok(Fetched { report: today, is_todays: true }) };
+        let mut report = stages.usage.fetch(url, token, yesterday).await?;
         for entry in &mut report.entries {
             (entry.cost_usd, entry.prompts) = (Some(0.0), Some(0.0));
             (entry.input_tokens, entry.output_tokens) = (Some(0.0), Some(0.0));
         }
-        Ok(report)
+        Ok(Fetched { report, is_todays: false })
     }
 
     async fn catalog(
         &self,
         stages: &Stages,
-        fetched: &Result<Report, UsageError>,
+        fetched: &Result<Fetched, UsageError>,
         stop_by: Option<Instant>,
     ) -> Catalog {
         let environment = self.environment();
         let mut memory = self.memory.lock().await;
         match fetched {
-            Ok(report) => {
+            Ok(Fetched { report, .. }) => {
                 for skipped in &report.skipped {
                     warn!(%environment, skipped, "usage endpoint of {environment}: skipped {skipped}");
                 }
@@ -237,11 +246,13 @@ fn send(stages: &Stages, targets: Vec<Target>, schedule: &Schedule) -> JoinSet<R
     let mut probes = JoinSet::new();
     for target in targets {
         let (prober, permits, schedule) = (Arc::clone(&stages.prober), Arc::clone(&stages.permits), schedule.clone());
-        probes.spawn(async move {
+        let probe = async move {
             // The semaphore is never closed; a permit is only ever waited for.
             let _permit = permits.acquire().await;
             prober.probe(&target, &schedule).await
-        });
+        };
+        // Its log lines tell of the event that it belongs to.
+        probes.spawn(probe.in_current_span());
     }
     probes
 }

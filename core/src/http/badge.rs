@@ -161,8 +161,8 @@ fn state(mut summary: Summary, stale_before: DateTime<Utc>) -> (String, &'static
     let latency = latency.unwrap_or_default();
     if last.simulated {
         (format!("simulated{latency}"), "lightgrey")
-    } else if !last.is_success() {
-        (format!("failing · {}", kind_word(last.error_kind())), "red")
+    } else if !last.is_success {
+        (format!("failing · {}", kind_word(last.error_kind)), "red")
     } else if share < STEADY_SHARE {
         // Rounded down: 99.9 % is not 100 %.
         (format!("unsteady · {:.0} %", (share * 100.0).floor()), "orange")
@@ -202,7 +202,7 @@ fn svg(badge: &ShieldsBadge) -> String {
          <rect x=\"{label_width}\" width=\"{message_width}\" height=\"20\" fill=\"{colour}\"/></g>\
          <g fill=\"#fff\" text-anchor=\"middle\" font-family=\"Verdana,Geneva,DejaVu Sans,sans-serif\" font-size=\"11\">\
          <text x=\"{}\" y=\"14\" textLength=\"{}\">{label}</text>\
-         <text x=\"{}\" y=\"14\" textLength=\"{}\">{message}</text></g></svg>\n",
+         <text x=\"{}\" y=\"14\" textLength=\"{}\">{message}</text></g></svg>",
         label_width / 2,
         label_width - 10,
         label_width + message_width / 2,

@@ -33,7 +33,12 @@ pub(super) struct CompareParameters {
     b: String,
     /// The duration that is compared: `latency_ms`, `ttft_ms`, `ttfa_ms`, `tpot_ms`, `connect_ms`, `dns_ms`, `tls_ms`,
     /// `ttfb_ms`, `max_gap_ms`, `start_delay_ms`, `client_delay_ms` or `load_ms`.
-    #[param(required = false, default = "latency_ms", example = "ttft_ms")]
+    #[param(
+        required = false,
+        default = "latency_ms",
+        example = "ttft_ms",
+        pattern = "^(latency_ms|ttft_ms|ttfa_ms|tpot_ms|connect_ms|dns_ms|tls_ms|ttfb_ms|max_gap_ms|start_delay_ms|client_delay_ms|load_ms)?$"
+    )]
     metric: String,
     /// Only these models: one whole name or several with commas. Empty: all.
     #[param(required = false, example = "gpt-4o-mini")]
@@ -250,7 +255,7 @@ impl Asked {
     fn parse(environment: Named<'_>, from: Named<'_>, to: Named<'_>, now: DateTime<Utc>) -> Result<Self, ApiError> {
         let (name, text) = environment;
         let accepted = "the name of an environment: 1 to 32 of a-z, 0-9 and '-'";
-        let environment = text.trim().parse().map_err(|_| ApiError::parameter(name, text, accepted))?;
+        let environment = text.parse().map_err(|_| ApiError::parameter(name, text, accepted))?;
         let window = Window::parse([from.0, to.0], from.1, to.1, TimeDelta::hours(24), now)?;
         Ok(Self { environment, window })
     }

@@ -10,7 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::timeout};
 use utoipa::IntoParams;
@@ -123,7 +123,8 @@ pub(super) async fn show(
         };
         Some((chunk, (None, receiver)))
     });
-    let mut response = Body::from_stream(rest).into_response();
+    // Fused, as packing asks once more after the end.
+    let mut response = Body::from_stream(rest.fuse()).into_response();
     let name = format!("attachment; filename=\"llm-monitor-{}.{suffix}\"", window.from.format("%Y%m%dT%H%M%SZ"));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -198,7 +199,7 @@ impl Export {
     fn wants(&self, record: &Record) -> bool {
         (self.include_simulated || !record.simulated)
             && self.status.is_none_or(|status| record.is_success() == (status == Status::Success))
-            && self.models.as_ref().is_none_or(|models| models.iter().any(|model| *model == record.model_name))
+            && self.models.as_ref().is_none_or(|models| models.contains(&record.model_name))
     }
 
     fn write(&self, mut record: Record, out: &mut Vec<u8>) {

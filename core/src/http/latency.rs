@@ -62,10 +62,10 @@ pub(super) struct LatencyParameters {
     #[param(required = false, pattern = "^(asc|desc)?$", default = "desc")]
     order: String,
     /// Where a page before ended, with `order=desc`: taken from its `Link` header.
-    #[param(required = false)]
+    #[param(required = false, pattern = "^(-?[0-9]+\\.[0-9]{9}~[0-9a-f]{16}~[0-9]+~[a-z0-9-]{1,32}~.*)?$")]
     before: String,
     /// Where a page before ended, with `order=asc`: taken from its `Link` header.
-    #[param(required = false)]
+    #[param(required = false, pattern = "^(-?[0-9]+\\.[0-9]{9}~[0-9a-f]{16}~[0-9]+~[a-z0-9-]{1,32}~.*)?$")]
     after: String,
 }
 

@@ -7,6 +7,7 @@ mod compare;
 mod compression;
 mod cors;
 mod costs;
+mod costs_answer;
 mod docs;
 mod error;
 mod etag;
@@ -45,7 +46,7 @@ use crate::{history::History, record::Environment, store::Store};
 pub use badge::ShieldsBadge;
 pub use compare::{CompareAnswer, ComparedModel, ComparedSide, DifferenceMs, SideFigures};
 pub use cors::CorsPolicy;
-pub use costs::{
+pub use costs_answer::{
     CostsAnswer, MonitoringOfDay, MonitoringOfModel, MonitoringOfMonth, MonitoringSums, PriceChangeAnswer, ProbeSum,
     UsageOfDay, UsageOfModel, UsageOfMonth, UsageSum, UsageSums,
 };

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Most buckets in one answer.
-const BUCKETS_MAX: usize = 2_000;
+const BUCKETS_MAX: i64 = 2_000;
 /// Most buckets over all series in one answer.
 const CELLS_MAX: usize = 200_000;
 /// About how many buckets the step is chosen for when none is given.
@@ -40,14 +40,24 @@ pub(super) struct SeriesParameters {
     /// A duration (`latency_ms`, `ttft_ms`, `ttfa_ms`, `tpot_ms`, `connect_ms`, `dns_ms`, `tls_ms`, `ttfb_ms`, `max_gap_ms`,
     /// `start_delay_ms`, `client_delay_ms`, `load_ms`; over the successes), or `success_rate`, `cost`, `input_tokens`,
     /// `output_tokens`.
-    #[param(required = false, default = "latency_ms", example = "ttft_ms")]
+    #[param(
+        required = false,
+        default = "latency_ms",
+        example = "ttft_ms",
+        pattern = "^(latency_ms|ttft_ms|ttfa_ms|tpot_ms|connect_ms|dns_ms|tls_ms|ttfb_ms|max_gap_ms|start_delay_ms|client_delay_ms|load_ms|success_rate|cost|input_tokens|output_tokens)?$"
+    )]
     metric: String,
     /// Of a duration: one or several of `p1` … `p99`, `min`, `mean`, `max`, with commas.
-    #[param(required = false, default = "p50", example = "p50,p95")]
+    #[param(
+        required = false,
+        default = "p50",
+        example = "p50,p95",
+        pattern = "^((p[1-9][0-9]?|min|mean|max)(,(p[1-9][0-9]?|min|mean|max))*)?$"
+    )]
     percentile: String,
     /// Length of a bucket: seconds, or a number with `s`, `m`, `h`, `d`. Empty: what gives about 300 buckets. At most 2,000
     /// buckets are made.
-    #[param(required = false, example = "5m")]
+    #[param(required = false, example = "5m", pattern = "^([0-9]+[smhd]?)?$")]
     step: String,
 }
 
@@ -190,7 +200,7 @@ impl SeriesParameters {
     fn statistics(&self) -> Result<Vec<(String, Statistic)>, ApiError> {
         let list = if self.percentile.is_empty() { "p50" } else { &self.percentile };
         let mut statistics: Vec<(String, Statistic)> = Vec::new();
-        for word in list.split(',').map(str::trim) {
+        for word in list.split(',') {
             let statistic = statistic(word).ok_or_else(|| {
                 let accepted = "one or several of p1 to p99, min, mean, max with commas";
                 ApiError::parameter("percentile", &self.percentile, accepted)
@@ -206,7 +216,7 @@ impl SeriesParameters {
         let length_seconds = (window.to - window.from).num_seconds();
         let step_seconds = if self.step.is_empty() {
             let wanted = length_seconds / BUCKETS_WANTED;
-            let longest = (length_seconds / BUCKETS_MAX as i64 + 1).max(STEPS.last().copied().unwrap_or(1));
+            let longest = (length_seconds / BUCKETS_MAX + 1).max(STEPS.last().copied().unwrap_or(1));
             STEPS.into_iter().find(|step| *step >= wanted).unwrap_or(longest)
         } else {
             seconds(&self.step).filter(|step| (1..=STEP_MAX_SECONDS).contains(step)).ok_or_else(|| {
@@ -214,8 +224,8 @@ impl SeriesParameters {
             })?
         };
         let buckets = Buckets::new(window.from, window.to, step_seconds);
-        if buckets.count() > BUCKETS_MAX {
-            let least = length_seconds / BUCKETS_MAX as i64 + 1;
+        if buckets.count() > BUCKETS_MAX as usize {
+            let least = length_seconds / BUCKETS_MAX + 1;
             let accepted = format!(
                 "a step of {least}s or more for this from/to: {step_seconds}s make {} buckets, and at most {BUCKETS_MAX} \
                  are made",
@@ -233,7 +243,9 @@ fn statistic(word: &str) -> Option<Statistic> {
         "mean" => Some(Statistic::Mean),
         "max" => Some(Statistic::Max),
         _ => {
-            let p = word.strip_prefix('p').filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+            let p =
+                word.strip_prefix('p').filter(|digits| digits.starts_with(|first: char| matches!(first, '1'..='9')))?;
+
             p.parse().ok().filter(|p| (1..=99).contains(p)).map(Statistic::Percentile)
         }
     }

@@ -14,8 +14,8 @@ use super::{
     window::{WindowParameters, by_word, kind_word, rounded_ms, rounded_share},
 };
 use crate::{
-    query::{self, Column, Distribution, ENOUGH_SAMPLES, GroupKey, Phases, wilson},
-    record::{Metric, Record},
+    query::{self, Column, Distribution, ENOUGH_SAMPLES, GroupKey, Last, Phases, wilson},
+    record::Metric,
 };
 
 /// How records are grouped.
@@ -25,7 +25,12 @@ use crate::{
 pub(super) struct GroupParameters {
     /// What the records of a group have in common: some of `environment`, `model`, `provider`, with commas, or `none` for one
     /// group of all.
-    #[param(required = false, default = "environment,model", example = "environment,model")]
+    #[param(
+        required = false,
+        default = "environment,model",
+        example = "environment,model",
+        pattern = "^(none|(environment|model|provider)(,(environment|model|provider))*)?$"
+    )]
     group_by: String,
 }
 
@@ -265,7 +270,7 @@ impl GroupParameters {
         }
         let mut columns = Vec::new();
         for word in self.group_by.split(',') {
-            let column = word.trim().parse().map_err(|_| {
+            let column = word.parse().map_err(|_| {
                 let accepted = "some of environment, model, provider with commas, or none";
                 ApiError::parameter("group_by", &self.group_by, accepted)
             })?;
@@ -349,16 +354,16 @@ impl PhasesMs {
     }
 }
 
-impl From<Record> for LastRecord {
-    fn from(record: Record) -> Self {
+impl From<Last> for LastRecord {
+    fn from(last: Last) -> Self {
         Self {
-            timestamp: timestamp_text(record.timestamp),
-            status: record.outcome.as_str(),
-            latency_ms: record.latency_ms,
-            ttft_ms: record.ttft_ms,
-            error_kind: (!record.is_success()).then(|| kind_word(record.error_kind())),
-            error_message: record.error_message().map(str::to_owned),
-            simulated: record.simulated,
+            timestamp: timestamp_text(last.timestamp),
+            status: if last.is_success { "success" } else { "error" },
+            latency_ms: last.latency_ms,
+            ttft_ms: last.ttft_ms,
+            error_kind: (!last.is_success).then(|| kind_word(last.error_kind)),
+            error_message: last.error_message,
+            simulated: last.simulated,
         }
     }
 }

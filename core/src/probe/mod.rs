@@ -1,7 +1,8 @@
 //! One target -> one record. Never an error: a failed probe is data.
 //!
-//! Every probe opens a connection of its own, so that records compare with each other. Instants are taken when reads return,
-//! before anything looks at the bytes; durations are derived from them afterwards ([`timeline`]).
+//! Every probe opens a connection of its own, so that records compare with each other. What counts is when bytes arrived: on
+//! Linux the kernel says so, elsewhere it is the instant at which their read returned, before anything looked at them.
+//! Durations are derived from these instants afterwards ([`timeline`]).
 
 pub mod answer;
 mod arrival;
@@ -21,7 +22,7 @@ use futures_util::FutureExt;
 use rustls::ClientConfig;
 use tokio::time::timeout_at;
 
-use self::{attempt::Attempt, lateness::Lateness, memory::Memory, timeline::ms};
+use self::{arrival::Stamping, attempt::Attempt, lateness::Lateness, memory::Memory, timeline::ms};
 use crate::{
     catalog::Target,
     provider::Ask,
@@ -54,6 +55,7 @@ pub struct Prober {
     tls: SharedTls,
     memory: Memory,
     lateness: Lateness,
+    _stamping: Stamping,
 }
 
 impl Prober {
@@ -65,6 +67,7 @@ impl Prober {
             tls: SharedTls::default(),
             memory: Memory::default(),
             lateness: Lateness::default(),
+            _stamping: Stamping::keep(),
         }
     }
 
@@ -246,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_failed_probe() {
-        let limit = limit(Duration::from_secs(60));
+        let limit = limit(Duration::from_mins(1));
         let ended = limit.enforce(async { panic!("a bug in a reader") }).await;
         let failure = ended.and_then(Result::err);
         assert_eq!(failure.and_then(|failure| failure.kind), Some(ErrorKind::MalformedResponse));

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ask, Event, Frame, Framing, HttpRequest, Reader, Unsendable, Usage, Wire, error_in_stream,
+    Ask, Event, Frame, Framing, HttpRequest, Reader, Unsendable, Usage, Variables, Wire, error_in_stream,
     json::{Count, TextLength, Word},
     malformed, post, secret_header,
 };
@@ -30,6 +30,19 @@ struct Message<'a> {
 }
 
 impl Wire for Anthropic {
+    fn variables(&self) -> Variables {
+        Variables {
+            key: Some("ANTHROPIC_API_KEY"),
+            base_url: &["ANTHROPIC_BASE_URL"],
+            default_base_url: Some("https://api.anthropic.com"),
+            api_version: None,
+        }
+    }
+
+    fn serves(&self, model: &str) -> bool {
+        model.starts_with("claude")
+    }
+
     fn framing(&self) -> Framing {
         Framing::Sse
     }

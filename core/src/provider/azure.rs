@@ -4,7 +4,7 @@
 use http::HeaderName;
 
 use super::{
-    Adaptation, Ask, Framing, HttpRequest, Quirks, Reader, Refused, Unsendable, Wire,
+    Adaptation, Ask, Framing, HttpRequest, Quirks, Reader, Refused, Unsendable, Variables, Wire,
     openai::{self, ChatReader, ChatRequest},
     post, secret_header,
 };
@@ -17,6 +17,15 @@ pub const DEFAULT_API_VERSION: &str = "2024-10-21";
 pub struct Azure;
 
 impl Wire for Azure {
+    fn variables(&self) -> Variables {
+        Variables {
+            key: Some("AZURE_OPENAI_API_KEY"),
+            base_url: &["AZURE_OPENAI_ENDPOINT"],
+            default_base_url: None,
+            api_version: Some("AZURE_OPENAI_API_VERSION"),
+        }
+    }
+
     fn framing(&self) -> Framing {
         Framing::Sse
     }

@@ -4,7 +4,7 @@ use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ask, Event, Frame, Framing, HttpRequest, Reader, Unsendable, Usage, Wire, error_in_stream,
+    Ask, Event, Frame, Framing, HttpRequest, Reader, Unsendable, Usage, Variables, Wire, error_in_stream,
     json::{Count, Merge, Merged, TextLength, Word},
     malformed, post, secret_header,
 };
@@ -38,6 +38,19 @@ struct GenerationConfig {
 }
 
 impl Wire for Gemini {
+    fn variables(&self) -> Variables {
+        Variables {
+            key: Some("GEMINI_API_KEY"),
+            base_url: &["GEMINI_BASE_URL"],
+            default_base_url: Some("https://generativelanguage.googleapis.com"),
+            api_version: None,
+        }
+    }
+
+    fn serves(&self, model: &str) -> bool {
+        model.starts_with("gemini")
+    }
+
     fn framing(&self) -> Framing {
         Framing::Sse
     }

@@ -1,7 +1,7 @@
 //! The wire formats, one file each: what to send, and what the bytes that come back mean. No IO, no clock, no secrets kept.
 //!
 //! A provider turns an [`Ask`] into an [`HttpRequest`] ([`Wire::request`]) and gives a [`Reader`] that turns each decoded
-//! [`Frame`] of the stream into [`Event`]s. Adding one is one file here and one line in the table below.
+//! [`Frame`] of the stream into [`Event`]s. Adding one is one file here, its `mod` line, and one line in the table below.
 
 pub mod anthropic;
 pub mod azure;
@@ -79,7 +79,7 @@ impl fmt::Display for Provider {
 
 /// The word names no provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a provider is one of openai, azure, anthropic, gemini, ollama")]
+#[error("a provider is one of {}", Provider::ALL.map(Provider::as_str).join(", "))]
 pub struct UnknownProvider;
 
 impl FromStr for Provider {
@@ -112,8 +112,34 @@ impl fmt::Debug for Access {
     }
 }
 
+/// The settings by which a provider is reached, as its own SDK names them.
+#[derive(Debug, Clone, Copy)]
+pub struct Variables {
+    /// Holds the key; `None` where none is wanted.
+    pub key: Option<&'static str>,
+    /// Hold the base URL, newest name first.
+    pub base_url: &'static [&'static str],
+    /// `None` where every user has an own.
+    pub default_base_url: Option<&'static str>,
+    /// Holds the API's version, where requests name one.
+    pub api_version: Option<&'static str>,
+}
+
 /// What a provider's wire format does.
 pub trait Wire: Send + Sync {
+    /// The settings by which it is reached.
+    fn variables(&self) -> Variables;
+
+    /// Whether `model`'s name alone tells that this provider serves it.
+    fn serves(&self, _model: &str) -> bool {
+        false
+    }
+
+    /// What the provider calls the model that the usage endpoint calls `model`.
+    fn name_of<'m>(&self, model: &'m str) -> &'m str {
+        model
+    }
+
     /// How the answer's body is cut into frames.
     fn framing(&self) -> Framing;
 

@@ -4,12 +4,15 @@ use http::header;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ask, Event, Frame, Framing, HttpRequest, Reader, Unsendable, Usage, Wire, error_in_stream,
+    Ask, Event, Frame, Framing, HttpRequest, Reader, Unsendable, Usage, Variables, Wire, error_in_stream,
     json::{Count, Number, TextLength, Word},
     malformed, post, secret_header,
 };
 
 const NANOSECONDS_PER_MS: f64 = 1e6;
+
+/// How the usage endpoint marks a model that Ollama serves: `ollama-llama3` is Ollama's `llama3`.
+const NAME_PREFIX: &str = "ollama-";
 
 /// The format's entry in the table of providers.
 #[derive(Debug)]
@@ -35,6 +38,23 @@ struct Options {
 }
 
 impl Wire for Ollama {
+    fn variables(&self) -> Variables {
+        Variables {
+            key: None,
+            base_url: &["OLLAMA_BASE_URL"],
+            default_base_url: Some("http://localhost:11434"),
+            api_version: None,
+        }
+    }
+
+    fn serves(&self, model: &str) -> bool {
+        model.strip_prefix(NAME_PREFIX).is_some_and(|name| !name.is_empty())
+    }
+
+    fn name_of<'m>(&self, model: &'m str) -> &'m str {
+        model.strip_prefix(NAME_PREFIX).unwrap_or(model)
+    }
+
     fn framing(&self) -> Framing {
         Framing::Ndjson
     }

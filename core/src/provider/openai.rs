@@ -10,7 +10,7 @@ use serde::{
 };
 
 use super::{
-    Adaptation, Ask, Event, Frame, Framing, HttpRequest, Quirks, Reader, Refused, Unsendable, Usage, Wire,
+    Adaptation, Ask, Event, Frame, Framing, HttpRequest, Quirks, Reader, Refused, Unsendable, Usage, Variables, Wire,
     error_in_stream,
     json::{Count, Merge, Merged, TextLength, Word},
     malformed, post,
@@ -23,6 +23,20 @@ use super::{
 pub struct OpenAi;
 
 impl Wire for OpenAi {
+    fn variables(&self) -> Variables {
+        Variables {
+            key: Some("OPENAI_API_KEY"),
+            base_url: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+            default_base_url: Some("https://api.openai.com/v1"),
+            api_version: None,
+        }
+    }
+
+    fn serves(&self, model: &str) -> bool {
+        let is_o_series = model.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        is_o_series || model.starts_with("gpt") || model.starts_with("chatgpt")
+    }
+
     fn framing(&self) -> Framing {
         Framing::Sse
     }

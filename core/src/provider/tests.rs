@@ -84,6 +84,7 @@ fn every_provider_is_found_by_its_name() {
         assert_eq!(provider.as_str().parse(), Ok(provider));
     }
     assert_eq!("bedrock".parse::<Provider>(), Err(UnknownProvider));
+    assert_eq!(UnknownProvider.to_string(), "a provider is one of openai, azure, anthropic, gemini, ollama");
 }
 
 #[test]

@@ -34,4 +34,4 @@ pub use sample::{Distribution, ENOUGH_SAMPLES, Sample, Sorted, Statistic};
 pub use selection::Selection;
 pub use series::{Buckets, Figure, Series, series};
 pub use side::{Side, side};
-pub use summary::{Phases, Summary, summaries};
+pub use summary::{Last, Phases, Summary, summaries};

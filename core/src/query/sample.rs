@@ -116,7 +116,9 @@ mod tests {
 
     fn sorted(values: &[f64]) -> Sorted {
         let mut sample = Sample::default();
-        values.iter().for_each(|value| sample.add(*value));
+        for value in values {
+            sample.add(*value);
+        }
         sample.into_sorted()
     }
 

@@ -16,6 +16,6 @@ pub struct Selection {
 impl Selection {
     /// Whether `record` is of a wanted model.
     pub fn wants(&self, record: &Record) -> bool {
-        self.models.as_ref().is_none_or(|models| models.iter().any(|model| *model == record.model_name))
+        self.models.as_ref().is_none_or(|models| models.contains(&record.model_name))
     }
 }

@@ -65,7 +65,7 @@ impl Buckets {
     /// When each begins.
     pub fn starts(&self) -> impl Iterator<Item = DateTime<Utc>> {
         let (first, step) = (self.first, self.step_seconds);
-        (0..self.count as i64).map(move |n| first + TimeDelta::seconds(n.saturating_mul(step)))
+        (0..i64::try_from(self.count).unwrap_or(0)).map(move |n| first + TimeDelta::seconds(n.saturating_mul(step)))
     }
 
     fn index(&self, at: DateTime<Utc>) -> Option<usize> {
@@ -136,8 +136,11 @@ pub async fn series(
 
 impl Line {
     fn add(&mut self, record: &Record, index: usize, figure: Figure, include_simulated: bool) {
-        if self.newest.as_ref().is_none_or(|(newest, _)| *newest <= record.timestamp) {
-            self.newest = Some((record.timestamp, record.provider.clone()));
+        match &mut self.newest {
+            Some((newest, _)) if *newest > record.timestamp => {}
+            // Nearly every row is the newest so far: its provider is only taken over where it is another one.
+            Some((newest, provider)) if *provider == record.provider => *newest = record.timestamp,
+            newest => *newest = Some((record.timestamp, record.provider.clone())),
         }
         if record.simulated && !include_simulated {
             self.simulated_left_out += 1;

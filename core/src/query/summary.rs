@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use super::{
@@ -44,8 +45,54 @@ pub struct Summary {
     /// Where a success's time goes.
     pub phases: Phases,
     /// The newest row, also if it was left out.
-    pub last: Option<Record>,
+    pub last: Option<Last>,
     samples: [Sample; SUMMARISED.len()],
+}
+
+/// A row in short.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Last {
+    /// When the probe started.
+    pub timestamp: DateTime<Utc>,
+    /// Whether it succeeded.
+    pub is_success: bool,
+    /// End to end, of a success.
+    pub latency_ms: Option<f64>,
+    /// To the first generated text.
+    pub ttft_ms: Option<f64>,
+    /// What failed.
+    pub error_kind: Option<ErrorKind>,
+    /// The failure in words.
+    pub error_message: Option<String>,
+    /// Derived instead of measured.
+    pub simulated: bool,
+    /// Who serves the model.
+    pub provider: Option<String>,
+}
+
+impl Last {
+    fn of(record: &Record) -> Self {
+        Self { provider: record.provider.clone(), ..Self::without_provider(record) }
+    }
+
+    /// Rows come oldest first in each segment, so nearly every one is the newest so far: what is there already is written over.
+    fn replace(&mut self, record: &Record) {
+        let provider = self.provider.take().filter(|provider| record.provider.as_ref() == Some(provider));
+        *self = Self { provider: provider.or_else(|| record.provider.clone()), ..Self::without_provider(record) };
+    }
+
+    fn without_provider(record: &Record) -> Self {
+        Self {
+            timestamp: record.timestamp,
+            is_success: record.is_success(),
+            latency_ms: record.latency_ms,
+            ttft_ms: record.ttft_ms,
+            error_kind: record.error_kind(),
+            error_message: record.error_message().map(str::to_owned),
+            simulated: record.simulated,
+            provider: None,
+        }
+    }
 }
 
 /// Sums of the phases of the successes that have all of them, in milliseconds.
@@ -87,8 +134,10 @@ impl Phases {
 
 impl Summary {
     fn add(&mut self, record: &Record, include_simulated: bool) {
-        if self.last.as_ref().is_none_or(|last| last.timestamp <= record.timestamp) {
-            self.last = Some(record.clone());
+        match &mut self.last {
+            Some(last) if last.timestamp > record.timestamp => {}
+            Some(last) => last.replace(record),
+            none => *none = Some(Last::of(record)),
         }
         if record.simulated && !include_simulated {
             self.simulated_left_out += 1;

@@ -7,60 +7,17 @@ use super::{
 };
 use crate::{
     catalog::{Accesses, ProviderRule},
-    provider::{Access, Provider},
+    provider::{Access, Provider, Variables},
     record::Environment,
 };
 
-/// The newest stable version of Azure's chat completions.
-const AZURE_API_VERSION: &str = "2024-10-21";
-
-/// One provider's variables, as its own SDK names them, newest name first.
-struct Names {
-    provider: Provider,
-    key: Option<&'static str>,
-    base_url: &'static [&'static str],
-    default_base_url: Option<&'static str>,
-}
-
-const PROVIDERS: [Names; 5] = [
-    Names {
-        provider: Provider::OpenAi,
-        key: Some("OPENAI_API_KEY"),
-        base_url: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
-        default_base_url: Some("https://api.openai.com/v1"),
-    },
-    Names {
-        provider: Provider::Azure,
-        key: Some("AZURE_OPENAI_API_KEY"),
-        base_url: &["AZURE_OPENAI_ENDPOINT"],
-        default_base_url: None,
-    },
-    Names {
-        provider: Provider::Anthropic,
-        key: Some("ANTHROPIC_API_KEY"),
-        base_url: &["ANTHROPIC_BASE_URL"],
-        default_base_url: Some("https://api.anthropic.com"),
-    },
-    Names {
-        provider: Provider::Gemini,
-        key: Some("GEMINI_API_KEY"),
-        base_url: &["GEMINI_BASE_URL"],
-        default_base_url: Some("https://generativelanguage.googleapis.com"),
-    },
-    Names {
-        provider: Provider::Ollama,
-        key: None,
-        base_url: &["OLLAMA_BASE_URL"],
-        default_base_url: Some("http://localhost:11434"),
-    },
-];
-
 /// The providers that `environment` can reach: those that have a key (Ollama needs none) and a base URL.
 pub(super) fn accesses(source: &mut Source<'_>, environment: &Environment) -> Accesses {
-    PROVIDERS.iter().filter_map(|names| Some((names.provider, access(source, environment, names)?))).collect()
+    let reached = |provider: Provider| Some((provider, access(source, environment, &provider.wire().variables())?));
+    Provider::ALL.into_iter().filter_map(reached).collect()
 }
 
-fn access(source: &mut Source<'_>, environment: &Environment, names: &Names) -> Option<Access> {
+fn access(source: &mut Source<'_>, environment: &Environment, names: &Variables) -> Option<Access> {
     // Both are read before either can end this, so that the problems of both are reported.
     let set = names.base_url.iter().find_map(|name| own_or_plain(source, environment, name));
     let base_url = match set {
@@ -74,10 +31,8 @@ fn access(source: &mut Source<'_>, environment: &Environment, names: &Names) -> 
         }
         None => None,
     };
-    let api_version = (names.provider == Provider::Azure).then(|| {
-        let name = own_or_plain(source, environment, "AZURE_OPENAI_API_VERSION");
-        name.and_then(|name| source.get(&name)).unwrap_or(AZURE_API_VERSION).to_owned()
-    });
+    let api_version = names.api_version.and_then(|name| own_or_plain(source, environment, name));
+    let api_version = api_version.and_then(|name| source.get(&name)).map(str::to_owned);
     Some(Access { base_url: base_url?, api_key, api_version })
 }
 
@@ -85,7 +40,9 @@ fn access(source: &mut Source<'_>, environment: &Environment, names: &Names) -> 
 fn own_or_plain(source: &Source<'_>, environment: &Environment, plain: &str) -> Option<String> {
     let own = format!("{}_{plain}", prefix(environment));
     // An environment called `azure` must not take Azure's plain variables for its own OpenAI ones.
-    let is_plain = PROVIDERS.iter().any(|names| names.key == Some(&own) || names.base_url.contains(&own.as_str()));
+    let is_plain = Provider::ALL.into_iter().map(|provider| provider.wire().variables()).any(|names| {
+        names.key == Some(&own) || names.api_version == Some(&own) || names.base_url.contains(&own.as_str())
+    });
     [own, plain.to_owned()]
         .into_iter()
         .enumerate()

@@ -8,12 +8,10 @@ use llm_monitor_core::cycle::Summary;
 use serde_json::{Value, json};
 
 /// Names, and units as CloudWatch knows them.
-const METRICS: [(&str, &str); 8] = [
+const METRICS: [(&str, &str); 6] = [
     ("Probes", "Count"),
     ("FailedProbes", "Count"),
-    ("RowsWritten", "Count"),
     ("EnvironmentsNotWritten", "Count"),
-    ("CatalogProblems", "Count"),
     ("CycleDuration", "Milliseconds"),
     ("StartDelay", "Milliseconds"),
     ("Cost", "None"),
@@ -37,9 +35,7 @@ fn document(function: &str, summary: &Summary, took: Duration, late: Duration) -
         "cycle_id": summary.cycle_id,
         "Probes": summary.probes,
         "FailedProbes": summary.probes - summary.succeeded,
-        "RowsWritten": summary.written,
         "EnvironmentsNotWritten": summary.write_errors.len(),
-        "CatalogProblems": summary.catalog_problems.len(),
         "CycleDuration": millis(took),
         "StartDelay": millis(late),
         "Cost": summary.cost_usd,

@@ -76,6 +76,8 @@ export const figures = {
     assert.ok(use.includes(model.usage_stats.daily_input_tokens.toLocaleString("en-US")), "input tokens of today");
     const records = await api(baseUrl, "api/latency", { ...window, environment: "prod", model: "gpt-4o", limit: "20" });
     assert.equal(await page.locator("#detail .probes tbody tr").count(), Math.min(20, records.length));
+    const [compared] = (await api(baseUrl, "api/compare", { ...window, a: "prod", b: "dev", metric: "ttft_ms", model: "gpt-4o" })).models;
+    await page.locator("#detail tr", { hasText: /^dev/ }).filter({ hasText: compared.verdict }).waitFor();
     const bar = page.locator("#detail .probes tbody tr .phases[role=img]").first();
     assert.match(await bar.getAttribute("aria-label"), /Waiting .*First token .*Streaming/s);
     await bar.hover();

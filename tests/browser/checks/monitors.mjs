@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { startDemo, startMonitor } from "../support/hosts.mjs";
 import { csv, failure, success } from "../support/history.mjs";
+import { modelRow } from "../support/page.mjs";
 
 const TOKEN = "correct-horse-battery-staple";
 /** So that these monitors probe nothing of their own. */
@@ -55,7 +56,7 @@ export const monitors = {
       await browser.screenshot(page, "simulated", { fullPage: true });
       await page.locator("#toolbar button", { hasText: "qa" }).click();
       await page.locator("#comparison-title", { hasText: "Models in qa" }).waitFor();
-      assert.equal(await page.locator(".model-row", { hasText: "gpt-4o" }).first().locator(".simulated").count(), 1);
+      assert.equal(await modelRow(page, "gpt-4o").locator(".simulated").count(), 1);
       assert.ok(await page.locator(".matrix thead .simulated").count() >= 3);
       assert.deepEqual(await browser.audit(page), []);
     } finally {
@@ -102,10 +103,11 @@ export const monitors = {
       });
       await page.reload();
       await page.locator(".verdict", { hasText: "Unknown: no news from dev" }).waitFor();
-      await page.locator(".model-row", { hasText: "gpt-4o" }).first().locator(".badge.is-unknown").waitFor();
+      await modelRow(page, "gpt-4o").locator(".badge.is-unknown").waitFor();
       assert.equal(await page.locator(".badge.is-ok, .mark.is-ok, .dot.is-ok").count(), 0, "nothing is green");
       assert.ok(await page.locator(".beat.is-unknown").count() >= 5, "the silence shows in the strip");
       await browser.screenshot(page, "stale", { fullPage: true });
+      await page.unrouteAll({ behavior: "ignoreErrors" });
     } finally {
       await monitor.stop();
     }

@@ -56,6 +56,8 @@ export async function modelTable(page) {
   ])));
 }
 
+export const modelRow = (page, name) => page.locator(".model-row", { has: page.locator(".model", { hasText: new RegExp(`^${name}$`) }) });
+
 export const environmentButton = (page, name) => page.locator("#toolbar [aria-label='Environment'] button", { hasText: new RegExp(`^${name}`) });
 
 /** Waits until `condition`, called in this process, holds. */

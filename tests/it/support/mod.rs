@@ -1,6 +1,8 @@
 //! What the tests share.
 
+pub(crate) mod cloud;
 pub(crate) mod http;
+pub(crate) mod lambda;
 pub(crate) mod monitor;
 pub(crate) mod moto;
 pub(crate) mod probing;

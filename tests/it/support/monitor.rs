@@ -149,9 +149,15 @@ impl Serving {
     }
 
     /// `kill -TERM`, and its exit code.
-    pub(crate) async fn terminate(mut self) -> Option<i32> {
+    pub(crate) async fn terminate(self) -> Option<i32> {
+        self.terminate_times(1).await
+    }
+
+    /// `kill -TERM`, as many times at once, and its exit code.
+    pub(crate) async fn terminate_times(mut self, signals: usize) -> Option<i32> {
         let pid = self.child.id().expect("it runs").to_string();
-        let status = std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        let pids = vec![pid; signals];
+        let status = std::process::Command::new("kill").arg("-TERM").args(pids).status().expect("kill runs");
         assert!(status.success());
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops");
         ended.expect("it ended").code()

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use chrono::Utc;
 
 /// Its answers, and what it was asked.
 #[derive(Clone, Default)]
@@ -21,6 +22,8 @@ pub(crate) struct Usage(Arc<Mutex<Inner>>);
 struct Inner {
     status: u16,
     body: Vec<u8>,
+    /// Of any other day than today; `None`: the same as of today.
+    other_days: Option<(u16, Vec<u8>)>,
     asked: Vec<(String, HeaderMap)>,
 }
 
@@ -34,6 +37,11 @@ impl Usage {
         let mut inner = self.0.lock().expect("no panic");
         inner.status = status;
         inner.body = body.into();
+    }
+
+    /// Answers so when asked for another day than today (UTC).
+    pub(crate) fn answers_of_other_days(&self, status: u16, body: impl Into<Vec<u8>>) {
+        self.0.lock().expect("no panic").other_days = Some((status, body.into()));
     }
 
     /// The path and query of each request so far, and its headers.
@@ -56,5 +64,10 @@ impl Usage {
 async fn answer(State(Usage(inner)): State<Usage>, request: Request) -> Response {
     let mut inner = inner.lock().expect("no panic");
     inner.asked.push((request.uri().to_string(), request.headers().clone()));
-    (StatusCode::from_u16(inner.status).expect("a status"), inner.body.clone()).into_response()
+    let is_today = request.uri().to_string().contains(&format!("date={}", Utc::now().date_naive()));
+    let (status, body) = match &inner.other_days {
+        Some(answer) if !is_today => answer.clone(),
+        _ => (inner.status, inner.body.clone()),
+    };
+    (StatusCode::from_u16(status).expect("a status"), body).into_response()
 }

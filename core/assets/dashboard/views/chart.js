@@ -4,11 +4,32 @@ import * as format from "../format.js";
 import { resolved, strokeOf } from "../palette.js";
 import { state, update } from "../state.js";
 
+const LIBRARY = "assets/vendor/uplot-1.6.32/uPlot.iife.min.js";
 const HEIGHT_PX = 300;
 const charts = new WeakMap();
+let library = null;
+
+/** Loads the library when the first chart wants it: the figures do not wait for it. */
+function loadLibrary() {
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = LIBRARY;
+    script.onload = resolve;
+    script.onerror = () => {
+      library = null;
+      reject(new Error(`${LIBRARY} did not load`));
+    };
+    document.head.append(script);
+  });
+  return library;
+}
 
 /** @param {HTMLElement} node @param {{series: object[], times: number[], metric: object, from: number, to: number}} chart */
 export function drawChart(node, chart) {
+  if (!globalThis.uPlot) {
+    loadLibrary().then(chart.redraw, chart.redraw);
+    return;
+  }
   const style = getComputedStyle(node);
   const look = JSON.stringify([chart.series.map(({ name, index }) => [name, index]), chart.metric.id, style.color, document.documentElement.dataset.theme ?? ""]);
   const data = [chart.times, ...chart.series.map(({ values }) => values)];

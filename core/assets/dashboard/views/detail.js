@@ -17,8 +17,39 @@ export function detail(row, view) {
     row.state.id !== "ok" && h("p", { key: "why", class: `why is-${row.state.id}` }, row.state.why),
     h("div", { key: "columns", class: "detail-columns" }, distribution(row), use(row)),
     row.group?.phases.length > 0 && typical(row.group),
+    against(row, view),
     wait ?? probes(part.value.records),
   ];
+}
+
+const VERDICTS = { faster: "is-ok", slower: "is-failing" };
+
+/** Here against the other environments: a difference counts only where its interval leaves out 0. */
+function against(row, view) {
+  const { value } = view.parts.compare;
+  if (value?.name !== row.name || value.env !== view.env || !row.group) return null;
+  const sides = value.sides.filter(({ verdict }) => verdict != null);
+  if (sides.length === 0) return null;
+  const metric = METRICS.find(({ id }) => id === value.metric);
+  return h("div", { key: "against" },
+    h("h3", null, `${metric.label} in ${view.env} against the other environments`),
+    scrolling("Against the other environments", h("table", { class: "small" },
+      h("thead", null, h("tr", null, h("th", { scope: "col", key: "" }, "Environment"), ["Its median", "Here it is", "Difference of medians", "95 % interval"].map((name) => h("th", { key: name, scope: "col", class: name === "Here it is" ? null : "number" }, name)))),
+      h("tbody", null, sides.map(({ other, verdict, difference, median }) => h("tr", { key: other },
+        h("th", { key: "", scope: "row" }, other),
+        h("td", { key: "median", class: "number" }, format.metricValue(metric.id, median)),
+        h("td", { key: "verdict" }, h("span", { class: `result ${VERDICTS[verdict] ?? ""}` }, verdict)),
+        h("td", { key: "difference", class: "number" }, difference ? signed(metric.id, difference.median) : format.UNKNOWN),
+        h("td", { key: "interval", class: "number" }, difference ? `${signed(metric.id, difference.low)} to ${signed(metric.id, difference.high)}` : format.UNKNOWN)))))));
+}
+
+function signed(metric, ms) {
+  return `${ms < 0 ? "−" : "+"}${format.metricValue(metric, Math.abs(ms))}`;
+}
+
+/** On a narrow screen only this part scrolls sideways; with the keyboard, too. */
+function scrolling(label, table) {
+  return h("div", { key: label, class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
 }
 
 function distribution({ group }) {
@@ -27,7 +58,7 @@ function distribution({ group }) {
   const failures = Object.entries(group.kinds).map(([kind, number]) => `${number} ${format.words(kind)}`).join(", ");
   return h("div", { key: "distribution" },
     h("h3", null, "Distribution"),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Distribution" }, h("table", { class: "small" },
+    scrolling("Distribution", h("table", { class: "small" },
       h("thead", null, h("tr", null, h("th", { scope: "col", key: "" }, h("span", { class: "unseen" }, "Metric")), columns.map((name) => h("th", { key: name, scope: "col", class: "number" }, name)))),
       h("tbody", null, [...METRICS, { id: "connect_ms", label: "Connect", name: "DNS, TCP and TLS together" }].map(({ id, label, name }) =>
         h("tr", { key: id }, h("th", { scope: "row", title: name, key: "" }, id === "tpot_ms" ? "TPOT, per token" : label),
@@ -42,13 +73,13 @@ function use({ model }) {
   return h("div", { key: "use" },
     h("h3", null, "Use"),
     stats
-      ? h("table", { class: "small" },
+      ? scrolling("Use", h("table", { class: "small" },
         h("thead", null, h("tr", null, h("th", { scope: "col", key: "" }, h("span", { class: "unseen" }, "Figure")), h("th", { key: "today", scope: "col", class: "number" }, "Today"), h("th", { key: "month", scope: "col", class: "number" }, "A day this month"))),
         h("tbody", null,
           useRow("Cost", format.usd(stats.daily_cost), format.usd(stats.monthly_avg_cost)),
           useRow("Input tokens", format.integer(stats.daily_input_tokens), format.integer(stats.monthly_avg_input_tokens)),
           useRow("Output tokens", format.integer(stats.daily_output_tokens), format.integer(stats.monthly_avg_output_tokens)),
-          useRow("Prompts", format.integer(stats.daily_prompts), format.UNKNOWN)))
+          useRow("Prompts", format.integer(stats.daily_prompts), format.UNKNOWN))))
       : h("p", { class: "empty" }, "The usage endpoint reports no use of this model."));
 }
 
@@ -69,7 +100,7 @@ function probes(records) {
   const longest = Math.max(...shown.map((record) => phasesOf(record).reduce((sum, phase) => sum + phase.ms, 0)));
   return h("div", { key: "probes" },
     h("h3", null, "Last probes"),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Last probes" }, h("table", { class: "small probes" },
+    scrolling("Last probes", h("table", { class: "small probes" },
       h("thead", null, h("tr", null, ["Time", "Result", "TTFT", "Latency", "Phases", "Tokens in → out", "Cost"].map((name) => h("th", { key: name, scope: "col", class: ["TTFT", "Latency", "Cost"].includes(name) ? "number" : null }, name)))),
       h("tbody", null, shown.map((record) => probe(record, longest))))));
 }

@@ -10,7 +10,7 @@ export function pulse(view) {
   const { health, unreachable } = view;
   if (unreachable) return [dot("unknown"), h("span", { key: "text" }, "No answer from the monitor")];
   if (!health) return [dot("unknown"), h("span", { key: "text" }, "Asking the monitor …")];
-  const ages = Object.values(health.environments).map(({ last_cycle: last }) => last?.age_seconds).filter((age) => age != null);
+  const ages = [...health.environments.values()].map(({ last_cycle: last }) => last?.age_seconds).filter((age) => age != null);
   const newest = ages.length ? Math.min(...ages) : null;
   const text = newest == null ? "No cycle yet" : `Last cycle ${format.age(view.ageNow(newest))} ago`;
   const ids = { ok: "ok", starting: "unknown", degraded: "unstable", stale: "unknown", unavailable: "failing" };

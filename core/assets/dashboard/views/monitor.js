@@ -32,7 +32,7 @@ export function monitor(container, view) {
 }
 
 function row({ name }, view) {
-  const environment = view.health.environments[name];
+  const environment = view.health.environments.get(name);
   const cell = (label, ...content) => h("td", { key: label, role: "cell", "data-label": label }, h("span", null, ...content));
   if (!environment) return h("tr", { key: name, role: "row" }, h("th", { scope: "row", role: "rowheader", key: "" }, name), cell("Cycles", format.UNKNOWN));
   const { last_cycle: last, catalog } = environment;

@@ -42,6 +42,13 @@ async fn an_export_is_the_data_of_record_whole() {
     let page = monitor.get(&format!("/api/latency?{WINDOW}&order=asc&limit=1")).await.json();
     assert_eq!(page[0], lines[0]);
 
+    let request = Request::get(format!("/api/export?{WINDOW}")).header("accept-encoding", "gzip");
+    let packed = monitor.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed.body), &mut unpacked).unwrap();
+    assert_eq!(unpacked, answer.body);
+
     let none = monitor.get("/api/export?environment=nowhere").await;
     assert_eq!(String::from_utf8(none.body).unwrap(), csv::header_line() + "\n");
 }
@@ -143,19 +150,19 @@ async fn counters_never_fall_and_labels_are_bounded() {
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
         let text = String::from_utf8(read(router.clone().oneshot(request).await.unwrap()).await.body).unwrap();
         let samples = samples(&text, "llm_monitor_probes_total");
-        (samples.iter().map(|(_, value)| *value).sum::<f64>(), samples.len())
+        (samples.iter().map(|(_, value)| *value as u64).sum::<u64>(), samples.len())
     };
     let hours_ago = |n: i64| seconds_ago(n * 3_600 + 60);
     monitor.add((0..20).map(|n| record("prod", &format!("m{n}"), hours_ago(n))).collect()).await;
-    assert_eq!(total(&router).await.0, 20.0, "from the day of the start on");
+    assert_eq!(total(&router).await.0, 20, "from the day of the start on");
     monitor.add(vec![record("prod", "late", hours_ago(0))]).await;
-    assert_eq!(total(&router).await.0, 21.0, "rows of a cycle come when it has ended");
+    assert_eq!(total(&router).await.0, 21, "rows of a cycle come when it has ended");
     monitor.add((0..300).map(|n| record("prod", &format!("n{n}"), seconds_ago(1))).collect()).await;
     let (count, labels) = total(&router).await;
-    assert_eq!((count, labels), (321.0, 2 * 101), "100 models and the others together");
+    assert_eq!((count, labels), (321, 2 * 101), "100 models and the others together");
     monitor.add((0..5).map(|n| record("prod", &format!("m{n}"), seconds_ago(1))).collect()).await;
-    assert_eq!(total(&router).await, (326.0, 2 * 101));
-    assert_eq!(total(&monitor.router()).await.0, 326.0, "a process that starts anew counts the same");
+    assert_eq!(total(&router).await, (326, 2 * 101));
+    assert_eq!(total(&monitor.router()).await.0, 326, "a process that starts anew counts the same");
 }
 
 #[tokio::test]
