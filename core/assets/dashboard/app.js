@@ -18,7 +18,7 @@ import { toolbar, tools } from "./views/toolbar.js";
 import { trend } from "./views/trend.js";
 import { question, viewOf } from "./view.js";
 
-/** Between refreshes: as often as cycles come, within these. */
+/** Between refreshes: as often as cycles come, within these; often while it is not known yet how often that is. */
 const REFRESH_SECONDS = { least: 5, most: 30 };
 const THEME = "llm-monitor-theme";
 
@@ -126,7 +126,7 @@ let lastLoad = 0;
 
 /** A clock that a sleeping laptop or a hidden tab does not pile up work with. */
 async function tick() {
-  const seconds = Math.min(Math.max(viewOf().interval ?? REFRESH_SECONDS.most, REFRESH_SECONDS.least), REFRESH_SECONDS.most);
+  const seconds = Math.min(Math.max(viewOf().interval ?? 0, REFRESH_SECONDS.least), REFRESH_SECONDS.most);
   if (state.live === "on" && !document.hidden && Date.now() - lastLoad >= seconds * 1000) {
     lastLoad = Date.now();
     await load();

@@ -24,7 +24,8 @@ export const RULE =
 /**
  * @param {object|undefined} group the summary of one model in one environment
  * @param {object|undefined} model its entry of /api/models
- * @param {object} environment what /health says of the environment, with `reason` if its state cannot be known now
+ * @param {object} environment with `reason` if its state cannot be known now, `staleAfter` seconds, `isListed` if its list of models
+ *   is known
  * @returns {{id: string, label: string, symbol: string, why: string}}
  */
 export function stateOf(group, model, environment) {
@@ -36,6 +37,7 @@ export function stateOf(group, model, environment) {
   if (environment.reason) return state("unknown", environment.reason);
   const { last } = group;
   if (last && environment.staleAfter && last.ageSeconds > environment.staleAfter) {
+    if (!model && environment.isListed) return state("off", `The usage endpoint lists it no more; its last probe is ${age(last.ageSeconds)} old.`);
     return state("unknown", `Its last probe is ${age(last.ageSeconds)} old.`);
   }
   const { failures, successes, rateLimited } = group;

@@ -9,7 +9,7 @@ import { BEATS, beatsOf, intervalOf } from "./views/heartbeat.js";
 /** The order in which teams name their stages; others follow by name. */
 const STAGES = ["dev", "development", "test", "qa", "staging", "preprod", "prod", "production"];
 /** About as many buckets as a chart can show. */
-const BUCKETS = 90;
+const BUCKETS = 170;
 
 /** What the parts are asked for. */
 export function question() {
@@ -35,9 +35,12 @@ export function viewOf() {
   const sinceHealth = (Date.now() - parts.health.at) / 1000;
   const unreachable = parts.health.error;
   const interval = intervalOf(parts.recent.value ?? []);
-  const newsOf = (name) => environmentHealth(name, { health, unreachable, sinceHealth });
+  // As /health has it: three intervals, and never under 90 s.
+  const staleAfter = interval == null ? null : Math.max(3 * interval, 90);
+  const newsOf = (name) => ({ ...environmentHealth(name, { health, unreachable, sinceHealth }), staleAfter, isListed: parts.models.value?.get(name)?.size > 0 });
   const groups = new Map((parts.summary.value ?? []).map((group) => [key(group.environment, group.name), group]));
-  const sparks = new Map((parts.sparks.value?.columns ?? []).map((column) => [key(column.environment, column.name), column.values]));
+  const begun = (parts.sparks.value?.times ?? []).filter((time) => time <= asked.to).length;
+  const sparks = new Map((parts.sparks.value?.columns ?? []).map((column) => [key(column.environment, column.name), column.values.slice(0, begun)]));
   const allNames = modelNames();
 
   const cell = (environment, name) => {
@@ -49,7 +52,7 @@ export function viewOf() {
   };
   const rows = allNames.map((name) => cell(env, name)).filter(({ state: { id } }) => id !== "absent");
   const environments = names.map((name) => {
-    const cells = allNames.map((model) => cell(name, model)).filter(({ model, group }) => (model ? model.monitored : group));
+    const cells = allNames.map((model) => cell(name, model)).filter(({ state: { id } }) => id !== "off" && id !== "absent");
     const worst = cells.map(({ state: { id } }) => id).sort((a, b) => STATES[a].rank - STATES[b].rank)[0];
     return {
       name, models: cells.length, failing: cells.filter(({ state: { id } }) => id === "failing").length,

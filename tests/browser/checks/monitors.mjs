@@ -1,7 +1,7 @@
 // Monitors with settings and a past of their own: tokens, simple mode, names that attack, silence.
 
 import assert from "node:assert/strict";
-import { startDemo, startMonitor } from "../support/hosts.mjs";
+import { startDemo, startMonitor, startUsageEndpoint } from "../support/hosts.mjs";
 import { csv, failure, success } from "../support/history.mjs";
 import { modelRow } from "../support/page.mjs";
 
@@ -105,7 +105,7 @@ export const monitors = {
       await page.locator(".verdict", { hasText: "Unknown: no news from dev" }).waitFor();
       await modelRow(page, "gpt-4o").locator(".badge.is-unknown").waitFor();
       assert.equal(await page.locator(".badge.is-ok, .mark.is-ok, .dot.is-ok").count(), 0, "nothing is green");
-      assert.ok(await page.locator(".beat.is-unknown").count() >= 5, "the silence shows in the strip");
+      await page.locator(".beat.is-unknown[data-tip*='No cycle for']").nth(4).waitFor();
       await browser.screenshot(page, "stale", { fullPage: true });
       await page.unrouteAll({ behavior: "ignoreErrors" });
     } finally {
@@ -114,16 +114,21 @@ export const monitors = {
   },
 
   "without any record the page says what comes next": async ({ browser }) => {
-    const monitor = await startMonitor({ ...NOWHERE, OPENAI_API_KEY: "" });
+    const usage = await startUsageEndpoint([{ llmCode: "mystery-1", inputTokenRate: 1e-6, outputTokenRate: 2e-6 }]);
+    const monitor = await startMonitor({ ...NOWHERE, DEV_USAGE_ENDPOINT: usage.url });
     try {
-      const page = await browser.open(`${monitor.url}/`);
-      await page.locator(".verdict-title").waitFor();
+      const page = await browser.dashboard(`${monitor.url}/`);
       await page.locator("#failures .empty").waitFor();
-      assert.match(await page.locator("#matrix").textContent(), /Not monitored|next cycle|first cycle/i);
+      assert.match(await page.locator(".verdict").textContent(), /No model is monitored in dev.*llm-monitor check/s);
+      await modelRow(page, "mystery-1").getByRole("button").click();
+      assert.match(await page.locator("#detail .why").textContent(), /MODEL_PROVIDERS/, "why it is not monitored, and what mends it");
+      for (const section of ["trend", "heartbeat"]) assert.match(await page.locator(`#${section} .empty`).textContent(), /wait for the next cycle/i);
+      assert.doesNotMatch(await page.locator("main").textContent(), /NaN|undefined|null|Infinity/);
       assert.deepEqual(await browser.audit(page), []);
       await browser.screenshot(page, "empty", { fullPage: true });
     } finally {
       await monitor.stop();
+      await usage.stop();
     }
   },
 

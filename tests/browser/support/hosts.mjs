@@ -50,6 +50,16 @@ async function start(args, settings, files) {
   return { url, folder, stop };
 }
 
+/** A usage endpoint that says `report` of every day. */
+export async function startUsageEndpoint(report) {
+  const server = createServer((request, response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(JSON.stringify(report));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { url: `http://127.0.0.1:${server.address().port}/usage`, stop: () => new Promise((resolve) => server.close(resolve)) };
+}
+
 /** A page of another origin, as the predecessor's dashboard was. */
 export async function startOtherOrigin() {
   const server = createServer((request, response) => {

@@ -37,7 +37,7 @@ export function drawChart(node, chart) {
   if (drawn?.look !== look) {
     drawn?.plot.destroy();
     drawn?.observer.disconnect();
-    drawn = { look, chart };
+    drawn = { look, chart, at: chart.parts.trend.at };
     drawn.plot = new uPlot(options(node, drawn, style), data, node);
     drawn.observer = new ResizeObserver(() => {
       if (node.clientWidth > 0) drawn.plot.setSize({ width: node.clientWidth, height: HEIGHT_PX });
@@ -45,8 +45,8 @@ export function drawChart(node, chart) {
     drawn.observer.observe(node);
     charts.set(node, drawn);
     keyboard(node, drawn);
-  } else {
-    drawn.chart = chart;
+  } else if (drawn.chart.parts.trend.at !== drawn.at) {
+    Object.assign(drawn, { chart, at: chart.parts.trend.at });
     drawn.plot.setData(data);
   }
   node.setAttribute("role", "group");

@@ -8,6 +8,10 @@ import { walk } from "./walk.js";
 /** Beats a strip shows at most; narrow screens hide the oldest. */
 export const BEATS = 60;
 const LIMITS = ["rate limited", "overloaded"];
+/** A stretch that has this share of its cycles is taken as whole: a slow cycle may fall into the next. */
+const WHOLE_FROM = 0.8;
+/** One failure among many is still to be seen. */
+const LEAST_SHOWN = 0.2;
 
 export function heartbeat(container, view) {
   render(container,
@@ -15,7 +19,7 @@ export function heartbeat(container, view) {
     standIn(view.parts.beats, { isEmpty: () => view.beats.length === 0, empty: "No probe in this window. Choose a longer one, or wait for the next cycle." })
       ?? h("ul", { class: "beats", key: "beats" }, view.beats.map((line) => strip(line, view))),
     h("ul", { class: "legend", key: "legend" },
-      ["ok:succeeded", "limited:only rate limits or overload", view.beatStep && "partly:under half failed", "failing:failed", "unknown:unknown: no record"].filter(Boolean).map((entry) => {
+      ["ok:succeeded", "limited:only rate limits or overload", view.beatStep && "partly:so much of it failed", "failing:failed", view.beatStep && "ok is-thin:cut: some cycles are missing", "unknown:unknown: no record"].filter(Boolean).map((entry) => {
         const [id, ...text] = entry.split(":");
         return h("li", { key: id }, h("span", { class: `swatch beat is-${id}`, "aria-hidden": "true" }), text.join(":"));
       })));
@@ -27,7 +31,8 @@ function strip({ name, beats, state, group }) {
     h("span", { class: "beat-name" }, badge(state, { isShort: true }), h("span", { class: "model" }, name)),
     h("span", { class: "beat-strip", role: "group", "aria-label": `${name}: ${format.plural(beats.length, "beat")}, ${failures} with failures`, on: { keydown: walk } },
       beats.map((beat, index) => h("span", {
-        key: beat.key, class: `beat is-${beat.id}`, role: "img", tabindex: index === beats.length - 1 ? "0" : "-1",
+        key: beat.key, class: `beat is-${beat.id}${beat.isThin ? " is-thin" : ""}`, role: "img",
+        style: beat.share < 1 ? { "--failed": `${Math.round(Math.max(LEAST_SHOWN, beat.share) * 100)}%` } : {}, tabindex: index === beats.length - 1 ? "0" : "-1",
         "aria-label": beat.tip.replaceAll("\n", ", "), "data-tip": beat.tip,
       }))),
     h("span", { class: "beat-rate number", title: "Success rate in the window" }, format.percent(group?.successRate)));
@@ -39,29 +44,36 @@ function strip({ name, beats, state, group }) {
  */
 export function beatsOf(part, names, intervalSeconds) {
   if (!part) return new Map();
-  return part.step ? beatsOfSeries(part, names) : beatsOfCycles(part.records, names, intervalSeconds);
+  return part.step ? beatsOfSeries(part, names, intervalSeconds) : beatsOfCycles(part.records, names, intervalSeconds);
 }
 
 /** A stretch without any probe is unknown; the one that still runs may just not have had one yet. */
-function beatsOfSeries({ times, columns, step }, names) {
+function beatsOfSeries({ times, columns, step }, names, intervalSeconds) {
   const running = Date.now() / 1000 - step;
+  // The first stretch begins before the window, and the last still runs: neither can be told to lack cycles.
+  const isWhole = (index) => index > 0 && times[index] < running;
   return new Map(names.map((name) => {
     const column = columns.find((each) => each.name === name);
-    const beats = times.map((time, index) => stretch(time, step, column, index)).filter((beat) => beat.id !== "unknown" || beat.time < running);
+    const expected = intervalSeconds ? step / intervalSeconds : 0;
+    const beats = times.map((time, index) => stretch(time, step, column, index, isWhole(index) ? expected : 0)).filter((beat) => beat.id !== "unknown" || beat.time < running);
     return [name, beats];
   }));
 }
 
-function stretch(time, step, column, index) {
+/** `expected`: cycles in a stretch, 0 where that is not known. */
+function stretch(time, step, column, index, expected) {
   const when = `${format.dayTimeSecond(new Date(time * 1000))} to ${format.time(new Date((time + step) * 1000))}`;
   const count = column?.counts[index] ?? 0;
   const failed = (column?.failures[index] ?? 0) + (column?.limited[index] ?? 0);
-  const beat = (id, text) => ({ key: String(time), time, id, tip: `${when}\n${text}` });
-  if (count === 0) return beat("unknown", "Unknown: no probe");
+  const isThin = count < expected * WHOLE_FROM - 1;
+  const thin = isThin ? `\nOnly ${format.plural(count, "probe")} of about ${Math.round(expected)}: the rest is unknown` : "";
+  const beat = (id, text, share) => ({ key: String(time), time, id, isThin, share, tip: `${when}\n${text}${thin}` });
+  if (count === 0) return { ...beat("unknown", ""), isThin: false, tip: `${when}\nUnknown: no probe` };
   if (failed === 0) return beat("ok", `All ${format.plural(count, "probe")} succeeded`);
   const kinds = (column.kinds[index] ?? []).map(format.words);
   const isLimit = kinds.every((kind) => LIMITS.includes(kind));
-  return beat(isLimit ? "limited" : failed / count < 0.5 ? "partly" : "failing", `${failed} of ${format.plural(count, "probe")} failed: ${kinds.join(", ")}`);
+  const text = `${failed} of ${format.plural(count, "probe")} failed: ${kinds.join(", ")}`;
+  return beat(isLimit ? "limited" : failed === count ? "failing" : "partly", text, failed / count);
 }
 
 function beatsOfCycles(records, names, intervalSeconds) {

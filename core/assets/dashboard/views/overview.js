@@ -3,6 +3,7 @@
 import { h, render } from "../dom.js";
 import * as format from "../format.js";
 import { instant, mark, simulatedMark } from "./common.js";
+import { update } from "../state.js";
 import { STATES } from "../status.js";
 
 export function overview(container, view) {
@@ -13,7 +14,17 @@ function verdict(view) {
   const { id, title, text } = judge(view);
   return h("div", { class: `verdict is-${id}`, key: "verdict" },
     mark({ id, symbol: STATES[id].symbol }),
-    h("div", null, h("p", { class: "verdict-title" }, title, view.isSimulated && simulatedMark()), h("p", { class: "note" }, text)));
+    h("div", null, h("p", { class: "verdict-title" }, title, view.isSimulated && simulatedMark()), h("p", { class: "note" }, text), elsewhere(view)));
+}
+
+/** What fails in the environments that are not being looked at. */
+function elsewhere({ environments, env, unreachable }) {
+  const failing = environments.filter(({ name, failing: number }) => name !== env && number > 0);
+  if (failing.length === 0 || unreachable) return null;
+  return h("p", { key: "elsewhere", class: "note" }, "Elsewhere: ", failing.map(({ name, failing: number }, index) => [
+    index > 0 && ", ",
+    h("button", { key: name, class: "link", type: "button", on: { click: () => update({ env: name }, { isStep: true }) } }, `${format.integer(number)} failing in ${name}`),
+  ]));
 }
 
 function judge(view) {
