@@ -69,7 +69,7 @@ async fn an_unusable_event_is_a_clear_error_and_the_next_one_is_handled() {
     ] {
         let error = function.invoke(&sample(&format!("monitor/{file}.json"))).await.expect_err("an error");
         let message = error["errorMessage"].as_str().unwrap_or_default();
-        assert!(message.contains(field), "{file}: {error}");
+        assert!(message.contains(field) && error["errorType"] == "EventError", "{file}: {error}");
     }
     assert!(mock.requests().is_empty(), "no probe is sent");
     function.invoke(&scheduled(1)).await.expect("a summary");
