@@ -18,7 +18,7 @@ use aws_types::service_config::ServiceConfigKey;
 use rustls::RootCertStore;
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::Reader;
@@ -62,14 +62,6 @@ struct Parameter {
     value: String,
 }
 
-#[derive(Deserialize, Default)]
-struct Refusal {
-    #[serde(rename = "__type", default)]
-    kind: String,
-    #[serde(alias = "Message", default)]
-    message: String,
-}
-
 impl ParameterStore {
     async fn config(&self) -> &SdkConfig {
         let load = || async {
@@ -111,13 +103,14 @@ impl ParameterStore {
             let answer = answer.map_err(|_| Failure::Lasting(format!("{} gave no usable answer", shown(&endpoint))))?;
             return Ok(Some(answer.parameter.value.into()));
         }
-        let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
-        let kind = refusal.kind.rsplit('#').next().unwrap_or_default();
+        let refusal: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let text = |field: &str| refusal.get(field).and_then(Value::as_str);
+        let kind = text("__type").unwrap_or_default().rsplit('#').next().unwrap_or_default();
+        let message = text("message").or_else(|| text("Message")).unwrap_or_default();
         if kind.starts_with("Parameter") && kind.ends_with("NotFound") {
             return Ok(None);
         }
-        let problem =
-            format!("{name}: {} answered HTTP {} {kind} {}", shown(&endpoint), status.as_u16(), refusal.message);
+        let problem = format!("{name}: {} answered HTTP {} {kind} {}", shown(&endpoint), status.as_u16(), message);
         let passes = status.is_server_error() || kind.starts_with("Throttling") || status.as_u16() == 429;
         let problem = problem.trim_end().to_owned();
         Err(if passes { Failure::Passing(problem) } else { Failure::Lasting(problem) })
@@ -140,7 +133,8 @@ impl ParameterStore {
 #[async_trait]
 impl Reader for ParameterStore {
     async fn read(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, SecretString>, String> {
-        let read = names.iter().map(|name| async move { Ok((name.clone(), self.ask_patiently(name).await?)) });
+        let read =
+            names.iter().map(|name| async move { Ok::<_, String>((name.clone(), self.ask_patiently(name).await?)) });
         let values = futures_util::future::try_join_all(read).await?;
         Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
