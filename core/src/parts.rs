@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How much of parsed history is kept in memory.
-const HISTORY_CACHE_BYTES: usize = 32 * 1024 * 1024;
+const HISTORY_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Why a host cannot start although its settings are usable.
 #[derive(Debug, thiserror::Error)]

@@ -25,7 +25,14 @@ pub fn init(format: LogFormat, filter: &str) {
             registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(ansi).with_target(false)).try_init()
         }
         LogFormat::Json => registry
-            .with(fmt::layer().json().flatten_event(true).with_target(false).with_writer(std::io::stderr))
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_span_list(false)
+                    .with_target(false)
+                    .with_writer(std::io::stderr),
+            )
             .try_init(),
     };
 }

@@ -69,7 +69,7 @@ async fn an_unusable_event_is_a_clear_error_and_the_next_one_is_handled() {
     ] {
         let error = function.invoke(&sample(&format!("monitor/{file}.json"))).await.expect_err("an error");
         let message = error["errorMessage"].as_str().unwrap_or_default();
-        assert!(message.contains(field), "{file}: {error}");
+        assert!(message.contains(field) && error["errorType"] == "EventError", "{file}: {error}");
     }
     assert!(mock.requests().is_empty(), "no probe is sent");
     function.invoke(&scheduled(1)).await.expect("a summary");
@@ -125,11 +125,14 @@ async fn shards_share_the_pairs_and_write_objects_of_their_own() {
 #[tokio::test]
 async fn it_fails_only_when_nothing_could_be_stored() {
     let (mock, server) = (mock([("gpt-4o-mini", quick())]), InProcess::start().await);
-    let variables = with(variables(&mock, &server), "RECORDS_BUCKET", "no-such-bucket");
+    // Nobody listens there.
+    let variables = with(variables(&mock, &server), "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1");
     let function = Function::start("monitor", variables).await;
-    let error = function.invoke(&scheduled(1)).await.expect_err("nothing was stored");
+    let answer = function.invoke_within(&scheduled(1), Duration::from_secs(5)).await;
+    let error = answer.expect_err("nothing was stored");
     let message = error["errorMessage"].as_str().unwrap_or_default();
-    assert!(message.starts_with("nothing could be stored: s3://no-such-bucket/"), "{error}");
+    assert!(message.starts_with("nothing could be stored: s3://records/"), "{error}");
+    assert_eq!(error["errorType"], "NothingStored");
 }
 
 #[tokio::test]

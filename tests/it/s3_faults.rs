@@ -113,12 +113,17 @@ async fn an_object_that_vanishes_between_read_and_write_is_started_anew() {
 #[tokio::test]
 async fn an_outage_ends_the_append_in_time_and_leaves_nothing_behind() {
     let server = InProcess::start().await;
-    for fault in [Fault::Answer(503, "SlowDown"), Fault::Silence, Fault::CutBefore] {
+    for (fault, said) in [
+        (Fault::Answer(503, "SlowDown"), "status 503, SlowDown"),
+        (Fault::CutBefore, "cannot be reached"),
+        (Fault::Silence, "no answer within 2 s"),
+    ] {
         let layer = Faults::before(server.address, move |_, _| fault.clone()).await;
         let store = S3Store::new(S3Options { append_budget: Duration::from_secs(600), ..swapping(layer.address) });
-        store.set_append_budget(Duration::from_millis(400));
+        store.set_append_budget(Duration::from_secs(2));
         let error = dev(&store.append(&cycle(0, &["dev"], 2)).await).expect_err("an outage");
         assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
         let health = store.health().await;
         assert_eq!(health.problems, [error.to_string()]);
     }
@@ -186,7 +191,7 @@ async fn a_wrong_secret_and_a_dead_endpoint_are_named() {
 
     let address = server.address;
     drop(server);
-    let mut dead = S3Options { append_budget: Duration::from_millis(300), ..swapping(address) };
+    let mut dead = S3Options { append_budget: Duration::from_secs(4), ..swapping(address) };
     let with_password = format!("http://user:{SECRET}@{address}?key={SECRET}");
     dead.access.endpoint = Some(with_password.parse().expect("a URL"));
     assert!(!format!("{dead:?}").contains(SECRET), "{dead:?}");

@@ -21,7 +21,7 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
 BUCKET = "llm-monitor-test"
-ACTIONS = ["s3:*", "ssm:GetParameters", "secretsmanager:GetSecretValue"]
+ACTIONS = ["s3:*", "ssm:GetParameter", "secretsmanager:GetSecretValue"]
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ACTIONS, "Resource": "*"}]}
 # What functions are given by reference: a key that the mock takes, and a token.
 PARAMETERS = {

@@ -18,7 +18,7 @@ use aws_types::service_config::ServiceConfigKey;
 use rustls::RootCertStore;
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::Reader;
@@ -27,15 +27,14 @@ use crate::{
     tls::{self, SharedTls},
 };
 
-/// Most names that one request may ask for.
-const NAMES_PER_REQUEST: usize = 10;
 const TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// AWS Systems Manager's Parameter Store, with region, endpoint and credentials by the AWS SDK's own variables.
 ///
-/// One call of one operation: a request signed here costs nothing to compile or to start beside a client of all of the
+/// One operation, `GetParameter`, once for each name: so an answer or a refusal is of that name, also where AWS answers by another
+/// (a version, an ARN, a secret of Secrets Manager). A request signed here costs nothing to compile or to start beside a client of all of the
 /// service's operations.
 #[derive(Debug, Default)]
 pub struct ParameterStore {
@@ -54,23 +53,13 @@ enum Failure {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
-    #[serde(default)]
-    parameters: Vec<Parameter>,
+    parameter: Parameter,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Parameter {
-    name: String,
     value: String,
-}
-
-#[derive(Deserialize, Default)]
-struct Refusal {
-    #[serde(rename = "__type", default)]
-    kind: String,
-    #[serde(alias = "Message", default)]
-    message: String,
 }
 
 impl ParameterStore {
@@ -96,52 +85,58 @@ impl ParameterStore {
         self.http.get_or_try_init(make).await.map_err(Failure::Lasting)
     }
 
-    async fn ask(&self, names: &[&String]) -> Result<Answer, Failure> {
+    /// The value of `name`; `None` where there is no such parameter.
+    async fn ask(&self, name: &str) -> Result<Option<SecretString>, Failure> {
         let config = self.config().await;
         let Some(region) = config.region().map(ToString::to_string) else {
             return Err(Failure::Lasting("no region is set; set AWS_REGION".to_owned()));
         };
         let endpoint = endpoint(config).unwrap_or_else(|| own_endpoint(&region));
-        let body = json!({"Names": names, "WithDecryption": true}).to_string();
+        let body = json!({"Name": name, "WithDecryption": true}).to_string();
         let request = signed(config, &endpoint, &region, body).await?;
         let response = self.http(endpoint.starts_with("https:")).await?.execute(request).await;
         let response = response.map_err(|error| Failure::Passing(explain(&endpoint, &error)))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| Failure::Passing(explain(&endpoint, &error)))?;
         if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|_| Failure::Lasting(format!("{} gave no usable answer", shown(&endpoint))));
+            let answer: Result<Answer, _> = serde_json::from_slice(&body);
+            let answer = answer.map_err(|_| Failure::Lasting(format!("{} gave no usable answer", shown(&endpoint))))?;
+            return Ok(Some(answer.parameter.value.into()));
         }
-        let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
-        let kind = refusal.kind.rsplit('#').next().unwrap_or_default();
-        let problem = format!("{} answered HTTP {} {kind} {}", shown(&endpoint), status.as_u16(), refusal.message);
+        let refusal: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let text = |field: &str| refusal.get(field).and_then(Value::as_str);
+        let kind = text("__type").unwrap_or_default().rsplit('#').next().unwrap_or_default();
+        let message = text("message").or_else(|| text("Message")).unwrap_or_default();
+        if kind.starts_with("Parameter") && kind.ends_with("NotFound") {
+            return Ok(None);
+        }
+        let problem = format!("{name}: {} answered HTTP {} {kind} {}", shown(&endpoint), status.as_u16(), message);
         let passes = status.is_server_error() || kind.starts_with("Throttling") || status.as_u16() == 429;
         let problem = problem.trim_end().to_owned();
         Err(if passes { Failure::Passing(problem) } else { Failure::Lasting(problem) })
     }
 
-    async fn ask_patiently(&self, names: &[&String]) -> Result<Answer, String> {
+    async fn ask_patiently(&self, name: &str) -> Result<Option<SecretString>, String> {
         let mut backoff = FIRST_BACKOFF;
         for _ in 1..ATTEMPTS {
-            match self.ask(names).await {
+            match self.ask(name).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Lasting(problem)) => return Err(problem),
                 Err(Failure::Passing(_)) => tokio::time::sleep(backoff.mul_f64(0.5 + fastrand::f64())).await,
             }
             backoff *= 3;
         }
-        self.ask(names).await.map_err(|(Failure::Passing(problem) | Failure::Lasting(problem))| problem)
+        self.ask(name).await.map_err(|(Failure::Passing(problem) | Failure::Lasting(problem))| problem)
     }
 }
 
 #[async_trait]
 impl Reader for ParameterStore {
     async fn read(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, SecretString>, String> {
-        let names: Vec<&String> = names.iter().collect();
-        let answers = names.chunks(NAMES_PER_REQUEST).map(|names| self.ask_patiently(names));
-        let answers = futures_util::future::try_join_all(answers).await?;
-        let found = answers.into_iter().flat_map(|answer| answer.parameters);
-        Ok(found.map(|parameter| (parameter.name, parameter.value.into())).collect())
+        let read =
+            names.iter().map(|name| async move { Ok::<_, String>((name.clone(), self.ask_patiently(name).await?)) });
+        let values = futures_util::future::try_join_all(read).await?;
+        Ok(values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 
     async fn place(&self) -> String {
@@ -164,7 +159,7 @@ fn own_endpoint(region: &str) -> String {
     format!("https://ssm.{region}.{suffix}")
 }
 
-/// A `GetParameters` with `body`, signed.
+/// A `GetParameter` with `body`, signed.
 async fn signed(config: &SdkConfig, endpoint: &str, region: &str, body: String) -> Result<reqwest::Request, Failure> {
     let Some(credentials) = config.credentials_provider() else {
         return Err(Failure::Lasting("there are no AWS credentials".to_owned()));
@@ -183,7 +178,7 @@ async fn signed(config: &SdkConfig, endpoint: &str, region: &str, body: String) 
         .map_err(|error| lasting(&error))?
         .into();
     let uri = format!("{}/", endpoint.trim_end_matches('/'));
-    let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "AmazonSSM.GetParameters")];
+    let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "AmazonSSM.GetParameter")];
     let signable =
         SignableRequest::new("POST", uri.as_str(), headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
     let (instructions, _) =

@@ -154,7 +154,7 @@ mod tests {
                 .expect("a report");
         let rows = Kept::default().changed_rows(&report, DateTime::UNIX_EPOCH);
         let bad = "yesterday,x,1,,,,,,,,,\n1970-01-01T00:00:00.000Z\n1970-01-01T00:00:00.000Z,d,NaN,-1,,,1e-7,,,,,\n";
-        let (read, skipped) = read_kept(&[KEPT_HEADER.as_bytes(), &rows, bad.as_bytes()].concat());
+        let (read, skipped) = read_kept(&[KEPT_HEADER.as_bytes(), b"\n", &rows, bad.as_bytes()].concat());
         assert_eq!(skipped, 2);
         let entries: Vec<_> = read.iter().map(|row| row.entry.clone()).collect();
         assert_eq!(entries.get(..2), Some(&report.entries[..]));

@@ -1,11 +1,12 @@
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
-use lambda_runtime::{Error, LambdaEvent};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent};
 use llm_monitor_core::{
     cycle::{Monitor, Progress, Shard, Summary},
     parameters::Parameters,
@@ -20,7 +21,11 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{event::Trigger, metrics, time_left::TimeLeft};
+use crate::{
+    event::{EventError, Trigger},
+    metrics,
+    time_left::TimeLeft,
+};
 
 /// Later than this is worth a line.
 const NOTABLY_LATE: Duration = Duration::from_secs(120);
@@ -48,6 +53,35 @@ struct ShardParts {
     last: Mutex<Option<Summary>>,
 }
 
+/// Why an event brought nothing.
+#[derive(thiserror::Error)]
+pub(crate) enum HandleError {
+    #[error(transparent)]
+    Event(#[from] EventError),
+    #[error(transparent)]
+    Parts(#[from] PartsError),
+    #[error("nothing could be stored: {0}")]
+    NothingStored(String),
+}
+
+impl fmt::Debug for HandleError {
+    /// What the runtime puts into the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<HandleError> for Diagnostic {
+    fn from(error: HandleError) -> Self {
+        let error_type = match &error {
+            HandleError::Event(_) => "EventError",
+            HandleError::Parts(_) => "PartsError",
+            HandleError::NothingStored(_) => "NothingStored",
+        };
+        Self { error_type: error_type.to_owned(), error_message: error.to_string() }
+    }
+}
+
 impl Handler {
     /// Checks the settings; makes nothing that the first event can make.
     pub(crate) async fn new(parameters: Parameters) -> Result<Self, Error> {
@@ -56,7 +90,7 @@ impl Handler {
     }
 
     /// Runs the cycle that `event` asks for. An error only when nothing could be stored: a second try may then help.
-    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Summary, Error> {
+    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Summary, HandleError> {
         let started = Instant::now();
         let time_left = TimeLeft::until(event.context.deadline());
         let trigger = Trigger::parse(&event.payload, Utc::now())?;
@@ -81,7 +115,7 @@ impl Handler {
         shard.remember(&summary);
         let is_stored = summary.written > 0 || !summary.already_there.is_empty();
         match summary.write_errors.values().next() {
-            Some(error) if !is_stored => Err(format!("nothing could be stored: {error}").into()),
+            Some(error) if !is_stored => Err(HandleError::NothingStored(error.clone())),
             _ => Ok(summary),
         }
     }

@@ -1,5 +1,7 @@
 //! Settings of functions whose records lie in a bucket, and the bucket's rows.
 
+use std::sync::LazyLock;
+
 use llm_monitor::mock::{Behaviour, Mock, MockConfig, MockServer};
 use llm_monitor_core::{provider::Provider, record::Environment};
 use serde_json::{Value, json};
@@ -56,10 +58,11 @@ pub(crate) fn with(mut variables: Variables, name: &str, value: &str) -> Variabl
     variables
 }
 
-/// The Scheduler's event of `minutes` after this hour began.
+/// The Scheduler's event of `minutes` after the hour began in which the tests started.
 pub(crate) fn scheduled(minutes: u32) -> Value {
-    let hour = chrono::Utc::now().format("%Y-%m-%dT%H");
-    json!({"time": format!("{hour}:{minutes:02}:00Z"), "shard": 0, "shards": 1})
+    // The same hour to the end of the tests.
+    static HOUR: LazyLock<String> = LazyLock::new(|| chrono::Utc::now().format("%Y-%m-%dT%H").to_string());
+    json!({"time": format!("{}:{minutes:02}:00Z", *HOUR), "shard": 0, "shards": 1})
 }
 
 /// Every row of the environment's objects, each a map from column to field.

@@ -139,7 +139,7 @@ async fn the_start_is_json_for_programs_and_a_page_for_browsers() {
     let page = with_header(&monitor, "accept", "text/html,application/xhtml+xml;q=0.9", "/").await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let page = String::from_utf8(page.body).unwrap();
-    assert!(page.contains("<a href=\"api/models\">"));
+    assert!(page.contains("<title>LLM Monitor") && page.contains("=\"assets/"), "{page}");
     assert!(!page.contains("http://") && !page.contains("https://"), "nothing from elsewhere");
 }
 

@@ -124,7 +124,7 @@ async fn health_is_ok_while_cycles_run() {
     let health = answer.json();
     assert_eq!((answer.status, &health["status"]), (200, &json!("ok")), "{health}");
     assert_eq!((&health["version"], &health["mode"]), (&json!("1.2.3"), &json!("full")));
-    assert_eq!(health["store"], json!({"kind": "memory", "location": "memory", "problems": []}));
+    assert_eq!(health["store"], json!({"kind": "memory", "location": "memory", "notes": [], "problems": []}));
     let prod = &health["environments"]["prod"];
     let age = prod["last_cycle"]["age_seconds"].as_f64().unwrap();
     assert!((30.0..60.0).contains(&age), "{age}");

@@ -23,7 +23,7 @@ pub(super) async fn segments(
     keys: &Keys,
     scope: &Scope,
     now: DateTime<Utc>,
-    deadline: Deadline,
+    deadline: &Deadline,
 ) -> Result<Vec<Segment>, StoreError> {
     let environments = match &scope.environments {
         Some(environments) => environments.clone(),
@@ -63,7 +63,7 @@ fn segment(parsed: RecordsKey, key: &str, version: &Version, now: DateTime<Utc>)
     }
 }
 
-async fn environments(bucket: &Bucket, keys: &Keys, deadline: Deadline) -> Result<Vec<Environment>, StoreError> {
+async fn environments(bucket: &Bucket, keys: &Keys, deadline: &Deadline) -> Result<Vec<Environment>, StoreError> {
     let prefix = keys.records();
     let mut environments = Vec::new();
     let mut next = None;
@@ -78,7 +78,7 @@ async fn environments(bucket: &Bucket, keys: &Keys, deadline: Deadline) -> Resul
     }
 }
 
-async fn in_range(bucket: &Bucket, range: KeyRange, deadline: Deadline) -> Result<Vec<(String, Version)>, StoreError> {
+async fn in_range(bucket: &Bucket, range: KeyRange, deadline: &Deadline) -> Result<Vec<(String, Version)>, StoreError> {
     let mut found = Vec::new();
     let mut next = None;
     loop {
@@ -97,7 +97,7 @@ async fn in_range(bucket: &Bucket, range: KeyRange, deadline: Deadline) -> Resul
     }
 }
 
-async fn page(bucket: &Bucket, listing: Listing<'_>, deadline: Deadline) -> Result<Page, StoreError> {
+async fn page(bucket: &Bucket, listing: Listing<'_>, deadline: &Deadline) -> Result<Page, StoreError> {
     let mut retries = Retries::until(deadline);
     loop {
         let failure: Failure = match bucket.list(listing.clone()).await {

@@ -140,7 +140,7 @@ impl S3Store {
         Ok(appending)
     }
 
-    async fn append_environment(&self, shares: Vec<Share<'_>>, deadline: Deadline) -> Result<Appended, StoreError> {
+    async fn append_environment(&self, shares: Vec<Share<'_>>, deadline: &Deadline) -> Result<Appended, StoreError> {
         let appending = self.appending().await?;
         let (mut written, mut is_any_new) = (0, false);
         for share in shares {
@@ -156,7 +156,7 @@ impl S3Store {
         &self,
         share: &Share<'_>,
         appending: Appending,
-        deadline: Deadline,
+        deadline: &Deadline,
     ) -> Result<Added, StoreError> {
         let conditions = match appending {
             Appending::Objects { knows_new } => return self.append_alone(share, knows_new, deadline).await,
@@ -179,7 +179,7 @@ impl S3Store {
     }
 
     /// Writes an object of its own.
-    async fn append_alone(&self, share: &Share<'_>, knows_new: bool, deadline: Deadline) -> Result<Added, StoreError> {
+    async fn append_alone(&self, share: &Share<'_>, knows_new: bool, deadline: &Deadline) -> Result<Added, StoreError> {
         let key = match share.cycle_id {
             Some(cycle_id) => self.keys.cycle(&share.hour, cycle_id),
             None => self.keys.other(&share.hour, (self.clock)(), fastrand::u64(..)),
@@ -192,11 +192,11 @@ impl S3Store {
     }
 
     /// The object's content; `None` where there is none.
-    async fn get(&self, key: &str, deadline: Deadline) -> Result<Option<Bytes>, StoreError> {
+    async fn get(&self, key: &str, deadline: &Deadline) -> Result<Option<Bytes>, StoreError> {
         Ok(self.get_object(key, deadline).await?.map(|object| object.body))
     }
 
-    async fn get_object(&self, key: &str, deadline: Deadline) -> Result<Option<bucket::Object>, StoreError> {
+    async fn get_object(&self, key: &str, deadline: &Deadline) -> Result<Option<bucket::Object>, StoreError> {
         let mut retries = Retries::until(deadline);
         loop {
             let failure = match self.bucket.get(key).await {
@@ -209,10 +209,10 @@ impl S3Store {
 
     async fn read_key(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         let deadline = Deadline::after(READ_BUDGET);
-        self.noted(deadline.limit(&self.bucket.location(key), self.get(key, deadline)).await)
+        self.noted(deadline.limit(&self.bucket.location(key), self.get(key, &deadline)).await)
     }
 
-    async fn put(&self, key: &str, body: Bytes, deadline: Deadline) -> Result<(), StoreError> {
+    async fn put(&self, key: &str, body: Bytes, deadline: &Deadline) -> Result<(), StoreError> {
         let mut retries = Retries::until(deadline);
         loop {
             let failure: Failure = match self.bucket.put(key, body.clone(), &Condition::Always).await {
@@ -281,10 +281,10 @@ fn shares(batch: &Batch) -> BTreeMap<Environment, Vec<Share<'_>>> {
 #[async_trait]
 impl Store for S3Store {
     async fn append(&self, batch: &Batch) -> AppendReport {
-        let deadline = self.write_deadline();
         let appends = shares(batch).into_iter().map(|(environment, shares)| async move {
+            let deadline = self.write_deadline();
             let location = format!("{} (environment {environment})", self.location);
-            let outcome = deadline.limit(&location, self.append_environment(shares, deadline)).await;
+            let outcome = deadline.limit(&location, self.append_environment(shares, &deadline)).await;
             (environment, outcome)
         });
         let report: AppendReport = join_all(appends).await.into_iter().collect();
@@ -295,14 +295,14 @@ impl Store for S3Store {
 
     async fn segments(&self, scope: &Scope) -> Result<Vec<Segment>, StoreError> {
         let deadline = Deadline::after(READ_BUDGET);
-        let listing = listing::segments(&self.bucket, &self.keys, scope, (self.clock)(), deadline);
+        let listing = listing::segments(&self.bucket, &self.keys, scope, (self.clock)(), &deadline);
         self.noted(deadline.limit(&self.location, listing).await)
     }
 
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
         let deadline = Deadline::after(READ_BUDGET);
         let location = self.bucket.location(&segment.name);
-        let object = self.noted(deadline.limit(&location, self.get_object(&segment.name, deadline)).await)?;
+        let object = self.noted(deadline.limit(&location, self.get_object(&segment.name, &deadline)).await)?;
         let same = object.filter(|object| object.version.is(&segment.identity));
         same.map(|object| object.body).ok_or_else(|| StoreError::Changed { name: segment.name.to_string() })
     }
@@ -323,7 +323,7 @@ impl Store for S3Store {
                 Appending::Objects { .. } => Conditions::None,
             };
             let add = |current: Option<&[u8]>| rows::add_text(current, header_line, &rows);
-            swap::swap(&self.bucket, &key, conditions, deadline, add).await
+            swap::swap(&self.bucket, &key, conditions, &deadline, add).await
         };
         self.noted(deadline.limit(&self.bucket.location(&key), append).await)
     }
@@ -335,7 +335,7 @@ impl Store for S3Store {
     async fn save_catalog(&self, environment: &Environment, json: Bytes) -> Result<(), StoreError> {
         let deadline = self.write_deadline();
         let key = self.keys.catalog(environment);
-        self.noted(deadline.limit(&self.bucket.location(&key), self.put(&key, json, deadline)).await)
+        self.noted(deadline.limit(&self.bucket.location(&key), self.put(&key, json, &deadline)).await)
     }
 
     async fn load_catalog(&self, environment: &Environment) -> Result<Option<Bytes>, StoreError> {

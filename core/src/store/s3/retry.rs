@@ -1,47 +1,58 @@
 //! Trying again while there is time.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::failure::Failure;
 use crate::store::StoreError;
 
-/// By when something must be done.
-#[derive(Debug, Clone, Copy)]
+/// By when something must be done, and what has stood in its way so far.
+#[derive(Debug)]
 pub(super) struct Deadline {
     at: Instant,
     budget: Duration,
+    hindrance: Mutex<Option<Failure>>,
 }
 
 impl Deadline {
     pub(super) fn after(budget: Duration) -> Self {
-        Self { at: Instant::now() + budget, budget }
+        Self { at: Instant::now() + budget, budget, hindrance: Mutex::default() }
+    }
+
+    fn hindrance(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.hindrance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The outcome of `work`, which is given up at the deadline. `location` is what it works on.
     pub(super) async fn limit<T>(
-        self,
+        &self,
         location: &str,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         timeout_at(self.at, work).await.unwrap_or_else(|_| {
-            let problem = format!("not done within {} s", self.budget.as_secs_f32());
-            Err(StoreError::Unavailable { location: location.to_owned(), problem })
+            let seconds = self.budget.as_secs_f32();
+            Err(match self.hindrance().take() {
+                Some(failure) => failure.into_error(location),
+                None => Failure::Passing(format!("no answer within {seconds} s")).into_error(location),
+            })
         })
     }
 }
 
 /// Waits between tries of the same work: longer from one to the next, and never two writers equally long.
 #[derive(Debug)]
-pub(super) struct Retries {
-    deadline: Deadline,
+pub(super) struct Retries<'a> {
+    deadline: &'a Deadline,
     conflicts: u32,
     outages: u32,
 }
 
-impl Retries {
-    pub(super) fn until(deadline: Deadline) -> Self {
+impl<'a> Retries<'a> {
+    pub(super) fn until(deadline: &'a Deadline) -> Self {
         Self { deadline, conflicts: 0, outages: 0 }
     }
 
@@ -59,6 +70,7 @@ impl Retries {
         if Instant::now() + pause >= self.deadline.at {
             return Err(failure);
         }
+        *self.deadline.hindrance() = Some(failure);
         sleep(pause).await;
         Ok(())
     }

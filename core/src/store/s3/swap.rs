@@ -50,7 +50,7 @@ pub(super) async fn swap<T: Clone>(
     bucket: &Bucket,
     key: &str,
     conditions: Conditions,
-    deadline: Deadline,
+    deadline: &Deadline,
     edit: impl Fn(Option<&[u8]>) -> Edit<T>,
 ) -> Result<T, StoreError> {
     let location = bucket.location(key);
@@ -119,7 +119,7 @@ pub(super) async fn create(
     bucket: &Bucket,
     key: &str,
     has_conditions: bool,
-    deadline: Deadline,
+    deadline: &Deadline,
     body: Bytes,
 ) -> Result<Created, StoreError> {
     let location = bucket.location(key);
