@@ -27,6 +27,30 @@ export const view = {
     assert.equal(new URL(page.url()).searchParams.has("models"), false, "all is the default and needs no word");
   },
 
+  "a cell of the matrix leads to its model": async ({ browser, baseUrl }) => {
+    const page = await browser.dashboard(`${baseUrl}/?env=prod`);
+    const row = page.locator(".matrix tbody tr", { has: page.locator("th .model", { hasText: /^gpt-4o$/ }) });
+    await row.locator("td[data-label='qa'] a").click();
+    await page.locator("#comparison-title", { hasText: "Models in qa" }).waitFor();
+    assert.equal(await page.locator(".model-row.is-open .model").textContent(), "gpt-4o");
+    assert.match(page.url(), /env=qa.*open=gpt-4o/);
+  },
+
+  "dragging across the chart zooms in": async ({ browser, baseUrl }) => {
+    const page = await browser.dashboard(`${baseUrl}/?env=prod&window=6h`);
+    await page.locator(".chart canvas").waitFor();
+    await page.locator(".chart").scrollIntoViewIfNeeded();
+    const area = await page.locator(".chart .u-over").boundingBox();
+    await page.mouse.move(area.x + area.width * 0.4, area.y + 60);
+    await page.mouse.down();
+    await page.mouse.move(area.x + area.width * 0.9, area.y + 80, { steps: 8 });
+    await page.mouse.up();
+    await page.locator(".range").waitFor();
+    const query = new URL(page.url()).searchParams;
+    assert.ok(Date.parse(query.get("from")) < Date.parse(query.get("to")), page.url());
+    assert.equal(query.has("window"), false);
+  },
+
   "the window is what is asked for": async ({ browser, baseUrl }) => {
     const page = await browser.dashboard(`${baseUrl}/?env=prod`);
     const asked = page.waitForRequest((request) => request.url().includes("/api/summary") && request.url().includes("from="));
