@@ -9,6 +9,7 @@ import { monitors } from "./checks/monitors.mjs";
 import { view } from "./checks/view.mjs";
 
 const { values: options } = parseArgs({ options: { "base-url": { type: "string" }, only: { type: "string" } } });
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 const browser = await Browser.start();
 const demo = options["base-url"] ? null : await startDemo();
 const baseUrl = options["base-url"]?.replace(/\/$/, "") ?? demo.url;

@@ -25,6 +25,10 @@ async function start(args, settings, files) {
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
   const { PATH, HOME } = process.env;
   const child = spawn(PROGRAM, args, { cwd: folder, env: { PATH, HOME, ...settings }, stdio: ["ignore", "pipe", "pipe"] });
+  // Whatever ends the checks ends what they started.
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  child.once("exit", () => process.off("exit", kill));
   let said = "";
   const stop = async () => {
     if (child.exitCode === null) {
