@@ -63,16 +63,20 @@ s3() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv
     echo "AWS_SECRET_ACCESS_KEY=$(s3 secret_access_key)"
 } >"$folder/env"
 
-# Both functions in one watch, as a person would.
-port="$(free_port)"
-cargo lambda watch --ignore-changes --invoke-address 127.0.0.1 --invoke-port "$port" --env-file "$folder/env" \
-    >"$folder/watch.log" 2>&1 &
-pids+=($!)
-wait_for "starting Lambda runtime\|invoke" "$folder/watch.log"
+# One watch for each function: without --package cargo looks for them among the default members, where only llm-monitor is.
+declare -A ports
+for function in monitor api; do
+    ports[$function]="$(free_port)"
+    cargo lambda watch --package "llm-monitor-function-$function" --ignore-changes \
+        --invoke-address 127.0.0.1 --invoke-port "${ports[$function]}" --env-file "$folder/env" \
+        >"$folder/watch-$function.log" 2>&1 &
+    pids+=($!)
+    wait_for "starting Runtime server" "$folder/watch-$function.log"
+done
 
 invoke() {
-    cargo lambda invoke "$1" --invoke-address 127.0.0.1 --invoke-port "$port" --data-file "tests/fixtures/events/$2.json" \
-        2>"$folder/invoke.log"
+    cargo lambda invoke "$1" --invoke-address 127.0.0.1 --invoke-port "${ports[$1]}" \
+        --data-file "tests/fixtures/events/$2.json" 2>"$folder/invoke.log"
 }
 
 answer="$(invoke monitor monitor/scheduler)" || fail "the monitor did not answer"

@@ -29,12 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let packages = ["llm-monitor-function-monitor", "llm-monitor-function-api", "llm-monitor-function-runtime"];
     let mut build = std::process::Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--bins", "--examples"]);
-    for package in packages {
-        build.args(["--package", package]);
-    }
+    // As tests/run builds them: another choice of packages would be other features, and compile everything again.
+    build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
     assert!(build.status().expect("cargo runs").success(), "the functions do not build");
     let test = std::env::current_exe().expect("the path of this test");
     test.ancestors().nth(2).expect("the target folder").to_owned()
