@@ -134,12 +134,11 @@ impl Parameters {
         let mut vars = self.vars.clone();
         let mut problems = Vec::new();
         for reference in &self.references {
-            match values.get(&reference.parameter) {
-                Some(value) => vars.set(reference.variable.clone(), value.expose_secret()),
-                None => {
-                    let place = self.reader.place().await;
-                    problems.push(problem(reference, format!("the name of a parameter that there is in {place}")));
-                }
+            if let Some(value) = values.get(&reference.parameter) {
+                vars.set(reference.variable.clone(), value.expose_secret());
+            } else {
+                let place = self.reader.place().await;
+                problems.push(problem(reference, format!("the name of a parameter that there is in {place}")));
             }
         }
         if !problems.is_empty() {

@@ -104,10 +104,10 @@ impl Handler {
 
         let due = started.checked_sub(late).unwrap_or(started);
         let schedule = Schedule { cycle_id, due, stop_by: Some(time_left.stop_by()) };
-        shard.store.set_append_budget(time_left.to_write());
+        shard.store.set_append_budget(time_left.for_writing());
         let on_progress = |progress: Progress<'_>| {
             if let Progress::Writing { .. } = progress {
-                shard.store.set_append_budget(time_left.to_write());
+                shard.store.set_append_budget(time_left.for_writing());
             }
         };
         let summary = shard.monitor.run(&schedule, &CancellationToken::new(), &on_progress).await.summary();

@@ -27,7 +27,7 @@ impl TimeLeft {
     }
 
     /// How long writing may take from now on.
-    pub(crate) fn to_write(&self) -> Duration {
+    pub(crate) fn for_writing(&self) -> Duration {
         self.ends.saturating_duration_since(Instant::now()).saturating_sub(ANSWER_TIME)
     }
 }
@@ -37,20 +37,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn probes_end_in_time_to_write() {
+    fn probes_end_in_time_for_writing() {
         let left = |seconds| {
             let left = TimeLeft::until(SystemTime::now() + Duration::from_secs(seconds));
             left.stop_by().saturating_duration_since(Instant::now()).as_secs_f64()
         };
         assert!((54.0..=55.0).contains(&left(60)), "{}", left(60));
         assert!((7.0..=7.5).contains(&left(10)), "{}", left(10));
-        let to_write = TimeLeft::until(SystemTime::now() + Duration::from_secs(60)).to_write();
-        assert!(to_write <= Duration::from_millis(59_500), "{to_write:?}");
+        let for_writing = TimeLeft::until(SystemTime::now() + Duration::from_secs(60)).for_writing();
+        assert!(for_writing <= Duration::from_millis(59_500), "{for_writing:?}");
     }
 
     #[test]
     fn a_deadline_that_is_over_is_none() {
         let over = TimeLeft::until(SystemTime::UNIX_EPOCH + Duration::from_secs(600));
-        assert!(over.to_write() > Duration::from_secs(50));
+        assert!(over.for_writing() > Duration::from_secs(50));
     }
 }

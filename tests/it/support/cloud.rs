@@ -68,7 +68,10 @@ pub(crate) fn scheduled(minutes: u32) -> Value {
 /// Every row of the environment's objects, each a map from column to field.
 pub(crate) fn rows(server: &InProcess, environment: &str) -> Vec<std::collections::BTreeMap<String, String>> {
     let folder = format!("records/environment={environment}/");
-    let keys = server.keys().into_iter().filter(|key| key.starts_with(&folder) && key.ends_with(".csv"));
+    let keys = server
+        .keys()
+        .into_iter()
+        .filter(|key| key.starts_with(&folder) && key.rsplit_once('.').is_some_and(|(_, ending)| ending == "csv"));
     keys.flat_map(|key| {
         let text = std::fs::read_to_string(server.bucket().join(key)).expect("CSV");
         let mut reader = csv::Reader::from_reader(text.as_bytes());

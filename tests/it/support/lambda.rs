@@ -122,7 +122,7 @@ impl Function {
     pub(crate) async fn invoke_within(&self, event: &Value, timeout: Duration) -> Answer {
         let (answer, answered) = oneshot::channel();
         let invocation = Invocation { payload: event.to_string().into_bytes(), timeout, answer };
-        self.events.send(invocation).ok().expect("the Runtime API runs");
+        self.events.send(invocation).expect("the Runtime API runs");
         let answer = tokio::time::timeout(PATIENCE, answered).await.expect("the function answers in time");
         answer.expect("the function answers")
     }
