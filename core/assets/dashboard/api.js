@@ -29,7 +29,7 @@ export async function get(path, parameters = {}, { signal, accepts = [] } = {}) 
   }
   const text = query.toString();
   const headers = { accept: "application/json" };
-  if (path.startsWith("api/") && hasToken()) headers.authorization = `Bearer ${sessionStorage.getItem(TOKEN)}`;
+  if ((path.startsWith("api/") || path === "health") && hasToken()) headers.authorization = `Bearer ${sessionStorage.getItem(TOKEN)}`;
   let response;
   try {
     response = await fetch(`${path}${text ? `?${text}` : ""}`, { headers, signal, credentials: "same-origin" });

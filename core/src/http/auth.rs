@@ -34,6 +34,12 @@ pub(super) async fn require_token(State(api): State<Arc<Api>>, request: Request,
     }
 }
 
+/// Whether the request may read what is said only to those who may read the API.
+pub(super) fn may_read(api: &Api, headers: &HeaderMap) -> bool {
+    let Some(token) = &api.api_token else { return true };
+    bearer(headers).is_some_and(|given| is_same(given.as_bytes(), token.expose_secret().as_bytes()))
+}
+
 fn unauthorized(detail: &str, challenge: &'static str) -> ApiError {
     let challenge = HeaderValue::from_static(challenge);
     ApiError::new(StatusCode::UNAUTHORIZED, detail).with_header(header::WWW_AUTHENTICATE, challenge)

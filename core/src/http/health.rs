@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::{
-    Api,
+    Api, auth,
     latency_record::timestamp_text,
     models::{CatalogError, kept_catalog},
 };
@@ -81,7 +81,7 @@ pub enum HealthStatus {
 }
 
 /// Where records are kept.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct StoreState {
     /// `file`, `s3` or `memory`.
     pub kind: &'static str,
@@ -106,6 +106,20 @@ pub struct EnvironmentHealth {
     pub catalog: Option<CatalogHealth>,
     /// What is wrong, in words.
     pub problems: Vec<String>,
+}
+
+impl Health {
+    /// Leaves states, times and counts: what a load balancer needs and a stranger may know.
+    fn withhold_words(&mut self) {
+        self.problems.clear();
+        self.store = StoreState { kind: self.store.kind, ..StoreState::default() };
+        for environment in self.environments.values_mut() {
+            environment.problems.clear();
+            if let Some(catalog) = &mut environment.catalog {
+                catalog.problems.clear();
+            }
+        }
+    }
 }
 
 /// The newest cycle that left a record, stored or waiting in memory to be.
@@ -144,7 +158,8 @@ struct Found {
 
 /// Health
 ///
-/// Whether cycles run on time, whether the store can be read, where the lists of models come from. Needs no token.
+/// Whether cycles run on time, whether the store can be read, where the lists of models come from. Needs no token; where one is
+/// set, only who sends it is told places and problems in words, which may name hosts and paths.
 #[utoipa::path(
     get,
     path = "/health",
@@ -155,8 +170,11 @@ struct Found {
         (status = 503, description = "`stale` or `unavailable`", body = Health),
     ),
 )]
-pub(super) async fn show(State(api): State<Arc<Api>>) -> Response {
-    let health = health(&api, Utc::now()).await;
+pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    let mut health = health(&api, Utc::now()).await;
+    if !auth::may_read(&api, &headers) {
+        health.withhold_words();
+    }
     let status = match health.status {
         HealthStatus::Ok | HealthStatus::Starting | HealthStatus::Degraded => StatusCode::OK,
         HealthStatus::Stale | HealthStatus::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -135,8 +135,8 @@ impl LatencyParameters {
             filter: Filter { model: (!self.model.is_empty()).then(|| self.model.clone()), status },
             direction,
             after: self.cursor(direction)?,
-            skip: whole_number("skip", &self.skip, 0..=SKIP_MAX)?,
-            limit: whole_number("limit", &self.limit, 1..=LIMIT_MAX)? as usize,
+            skip: whole_number("skip", or_default(&self.skip, "0"), 0..=SKIP_MAX)?,
+            limit: whole_number("limit", or_default(&self.limit, LIMIT_DEFAULT), 1..=LIMIT_MAX)? as usize,
         })
     }
 
@@ -240,6 +240,11 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(error.with_accepted(given.as_deref(), "application/json"))
 }
 
+/// An empty parameter counts as absent.
+fn or_default<'a>(text: &'a str, default: &'a str) -> &'a str {
+    if text.is_empty() { default } else { text }
+}
+
 fn unreadable(rejection: &BytesRejection) -> ApiError {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
@@ -251,12 +256,14 @@ fn unreadable(rejection: &BytesRejection) -> ApiError {
 }
 
 fn parse(body: &[u8]) -> Result<NewRecord, ApiError> {
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
     serde_json::from_slice(body).map_err(|e| match e.classify() {
-        serde_json::error::Category::Data => ApiError::fields(vec![FieldProblem::new(
-            "(body)",
-            None,
-            format!("one JSON object with a record's fields ({e})"),
-        )]),
+        serde_json::error::Category::Data => {
+            let accepted = "one JSON object with a record's fields".to_owned();
+            // Of anything but an object the error would speak of the program's own types.
+            let accepted = if is_object { format!("{accepted} ({e})") } else { accepted };
+            ApiError::fields(vec![FieldProblem::new("(body)", None, accepted)])
+        }
         _ => ApiError::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {e}")),
     })
 }

@@ -133,6 +133,16 @@ async fn a_panic_or_an_endless_answer_costs_one_request_only() {
 }
 
 #[tokio::test]
+async fn health_tells_a_stranger_the_state_and_no_places() {
+    let monitor = Monitor::with_token("t0ken");
+    let stranger = monitor.get("/health").await;
+    assert_eq!((stranger.status, stranger.json()["store"]["location"].as_str()), (200, Some("")));
+    let known = with_header(&monitor, "authorization", "Bearer t0ken", "/health").await.json();
+    assert_eq!(known["store"]["location"], "memory");
+    assert_eq!(known["status"], stranger.json()["status"]);
+}
+
+#[tokio::test]
 async fn the_start_is_json_for_programs_and_a_page_for_browsers() {
     let monitor = Monitor::new();
     assert!(monitor.get("/").await.json()["message"].as_str().is_some_and(|message| message.contains("LLM Monitor")));
