@@ -14,15 +14,17 @@ SECRETS = {
     *PROVIDER_KEYS,
     *(f"{e.upper()}_{key}" for e in ENVIRONMENTS for key in (*PROVIDER_KEYS, "USAGE_TOKEN")),
 }
-# Read outside core/src/settings: the log filter, and how the S3 store appends.
-OTHER_SETTINGS = {"RUST_LOG", "RECORDS_APPEND"}
+# Read outside core/src/settings: the log filter.
+OTHER_SETTINGS = {"RUST_LOG"}
 
 
 def settings() -> set[str]:
     """Every variable that the program reads."""
     source = "\n".join(
         path.read_text(encoding="utf-8")
-        for path in (REPOSITORY / "core/src/settings").rglob("*.rs")
+        # A provider's variables stand beside its wire format.
+        for folder in ("core/src/settings", "core/src/provider")
+        for path in (REPOSITORY / folder).rglob("*.rs")
         if path.name != "tests.rs"
     )
     plain = set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|STORE|LISTEN|ENVIRONMENTS?)"', source))
@@ -32,7 +34,7 @@ def settings() -> set[str]:
     own = {f"{e.upper()}_{name}" for e in ENVIRONMENTS for name in by_environment | providers}
     known = plain | own | OTHER_SETTINGS
     missing = {"STORE", "RECORDS_BUCKET", "MULTI_ENV_MODE", "PROD_USAGE_ENDPOINT", "OPENAI_API_KEY"} - known
-    assert not missing, f"core/src/settings was not understood: {missing} not found there"
+    assert not missing, f"core/src/settings and core/src/provider were not understood: {missing} not found there"
     return known | {f"{name}_PARAMETER" for name in SECRETS}
 
 
