@@ -29,14 +29,18 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Extension, Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, State},
     middleware::{from_fn, from_fn_with_state},
     routing::get,
 };
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -91,7 +95,11 @@ pub struct Api {
 /// Every route there is.
 pub fn router(api: Api) -> Router {
     let cors = api.cors.layer();
-    let document = openapi::document(&api.version);
+    // Made when first asked for: a function that starts cold should not wait for it.
+    let document = Arc::<OnceLock<Bytes>>::default();
+    let show_document = move |State(api): State<Arc<Api>>| async move {
+        openapi::show(document.get_or_init(|| openapi::document(&api.version)).clone())
+    };
     let api = Arc::new(api);
 
     let with_token = Router::new()
@@ -110,7 +118,7 @@ pub fn router(api: Api) -> Router {
     let routes = Router::new()
         .route("/", get(root::index))
         .route("/health", get(health::show))
-        .route("/openapi.json", get(move || async move { openapi::show(document) }))
+        .route("/openapi.json", get(show_document))
         .route("/docs", get(docs::swagger_ui))
         .route("/redoc", get(docs::redoc))
         .route("/assets/{*path}", get(assets::show))
