@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
-use super::{AppendReport, Batch, Scope, Segment, Store, StoreError, StoreHealth};
+use super::{AppendReport, Batch, KeptRollup, Scope, Segment, Store, StoreError, StoreHealth};
 use crate::record::{CycleId, Environment, Record};
 
 /// Most rows that wait: about 100 MB, or three days of 40 models a minute. What comes after is refused, and said to be lost.
@@ -225,6 +225,24 @@ impl Store for Backlog {
 
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
         self.inner.read(segment).await
+    }
+
+    async fn parts(&self, segment: &Segment) -> Result<Vec<Segment>, StoreError> {
+        self.inner.parts(segment).await
+    }
+
+    async fn load_rollup(&self, environment: &Environment, day: NaiveDate) -> Result<Option<KeptRollup>, StoreError> {
+        self.inner.load_rollup(environment, day).await
+    }
+
+    async fn save_rollup(
+        &self,
+        environment: &Environment,
+        day: NaiveDate,
+        csv: Bytes,
+        replaces: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.inner.save_rollup(environment, day, csv, replaces).await
     }
 
     async fn append_usage(

@@ -67,6 +67,7 @@ pub async fn every_guarantee(backend: &dyn Backend, load: Load) {
     odd_characters_are_kept(backend).await;
     a_scope_finds_its_rows(backend).await;
     usage_and_catalog_are_kept(backend).await;
+    rollups_are_kept(backend).await;
 }
 
 /// Read your writes, also after reopening.
@@ -303,6 +304,27 @@ pub async fn a_scope_finds_its_rows(backend: &dyn Backend) {
             assert!(segment.environment.as_ref().is_none_or(|only| *only == record.environment), "{}", segment.name);
         }
     }
+}
+
+/// A rollup is kept by environment and day, a better one takes its place, and it is no record.
+pub async fn rollups_are_kept(backend: &dyn Backend) {
+    let place = backend.fresh().await;
+    let store = place.open().await;
+    let (dev, prod) = (environment("dev"), environment("prod"));
+    let day = NaiveDate::from_ymd_opt(2026, 11, 24).expect("a day");
+    assert_eq!(store.load_rollup(&dev, day).await.expect("readable"), None);
+    store.save_rollup(&dev, day, Bytes::from("old"), None).await.expect("written");
+    let old = store.load_rollup(&dev, day).await.expect("readable").expect("kept");
+    assert_eq!(old.csv, "old");
+    store.save_rollup(&dev, day, Bytes::from("new"), Some(&old.version)).await.expect("written");
+    // The loser of a race keeps quiet: theirs was made of the same records.
+    store.save_rollup(&dev, day, Bytes::from("new"), Some(&old.version)).await.expect("no failure");
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.load_rollup(&dev, day).await.expect("readable").expect("kept").csv, "new");
+    assert_eq!(store.load_rollup(&prod, day).await.expect("readable"), None);
+    assert_eq!(store.load_rollup(&dev, day + TimeDelta::days(1)).await.expect("readable"), None);
+    assert!(all_rows(&store).await.is_empty(), "a rollup is no record");
 }
 
 /// What the usage endpoint said, and the last good catalog.

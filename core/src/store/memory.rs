@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::NaiveDate;
 
 use super::{
-    AppendReport, Appended, Batch, Scope, Segment, Store, StoreError, StoreHealth,
+    AppendReport, Appended, Batch, KeptRollup, Scope, Segment, Store, StoreError, StoreHealth,
     index::{Index, RowNote},
 };
 use crate::record::{CycleId, Environment, csv};
@@ -31,6 +31,7 @@ struct State {
     cycles: BTreeSet<(CycleId, Environment)>,
     usage: BTreeMap<(Environment, NaiveDate), Vec<u8>>,
     catalogs: BTreeMap<Environment, Bytes>,
+    rollups: BTreeMap<(Environment, NaiveDate), Bytes>,
     /// What writing fails with, and how many more times.
     failure: Option<(StoreError, u64)>,
 }
@@ -53,6 +54,7 @@ impl MemoryStore {
                 cycles: BTreeSet::new(),
                 usage: BTreeMap::new(),
                 catalogs: BTreeMap::new(),
+                rollups: BTreeMap::new(),
                 failure: None,
             }),
         }
@@ -128,6 +130,24 @@ impl Store for MemoryStore {
         Ok(Bytes::from([range.header.as_ref(), rows].concat()))
     }
 
+    async fn load_rollup(&self, environment: &Environment, day: NaiveDate) -> Result<Option<KeptRollup>, StoreError> {
+        let csv = self.state().rollups.get(&(environment.clone(), day)).cloned();
+        Ok(csv.map(|csv| KeptRollup { csv, version: Arc::from("") }))
+    }
+
+    async fn save_rollup(
+        &self,
+        environment: &Environment,
+        day: NaiveDate,
+        csv: Bytes,
+        _replaces: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.writable()?;
+        state.rollups.insert((environment.clone(), day), csv);
+        Ok(())
+    }
+
     async fn append_usage(
         &self,
         environment: &Environment,
@@ -167,7 +187,6 @@ impl Store for MemoryStore {
 mod tests {
     use super::*;
     use crate::store::contract::{self, Backend, Load, Place};
-    use std::sync::Arc;
 
     #[derive(Debug)]
     struct Memory;

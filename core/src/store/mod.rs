@@ -80,6 +80,15 @@ pub struct Segment {
     pub first_line: u64,
 }
 
+/// A rollup as it is kept: a cache made of records, never the truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptRollup {
+    /// Its CSV.
+    pub csv: Bytes,
+    /// Tells it from another content of the same name, for [`Store::save_rollup`].
+    pub version: Arc<str>,
+}
+
 /// What the store says of itself, for `/health`.
 #[derive(Debug, Clone, Default)]
 pub struct StoreHealth {
@@ -157,6 +166,29 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// A segment's CSV: a header row, then its rows, whole.
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError>;
+
+    /// The pieces of a segment too large to be taken into memory whole, oldest first: together they hold its rows, each is
+    /// read and kept by itself. A segment that is not divided is its only piece.
+    async fn parts(&self, segment: &Segment) -> Result<Vec<Segment>, StoreError> {
+        Ok(vec![segment.clone()])
+    }
+
+    /// The rollup of `environment` and `day`, if there is one. A store need not keep any.
+    async fn load_rollup(&self, _environment: &Environment, _day: NaiveDate) -> Result<Option<KeptRollup>, StoreError> {
+        Ok(None)
+    }
+
+    /// Keeps a rollup (`rollups/environment=E/date=D.csv`) in the place of the one that was loaded as `replaces`. If somebody
+    /// else was quicker, theirs stays: both were made of the same records.
+    async fn save_rollup(
+        &self,
+        _environment: &Environment,
+        _day: NaiveDate,
+        _csv: Bytes,
+        _replaces: Option<&str>,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Adds rows (CSV without a header, each ending in a line feed) to `usage/environment=E/date=D.csv`, and `header_line`
     /// (without a line end) first where the file is new.

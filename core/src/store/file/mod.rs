@@ -32,7 +32,7 @@ use self::{
     open::Opened,
     writer::{Writer, find_cycle},
 };
-use super::{AppendReport, Appended, Batch, Scope, Segment, Store, StoreError, StoreHealth, index::Index};
+use super::{AppendReport, Appended, Batch, KeptRollup, Scope, Segment, Store, StoreError, StoreHealth, index::Index};
 use crate::record::{CycleId, Environment};
 
 /// A [`Store`] in a local CSV file.
@@ -291,6 +291,23 @@ impl Store for FileStore {
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
         let segment = segment.clone();
         self.blocking(move |shared| shared.read(&segment)).await?
+    }
+
+    async fn load_rollup(&self, environment: &Environment, day: NaiveDate) -> Result<Option<KeptRollup>, StoreError> {
+        let path = sidecar::rollup_path(&self.folder(), environment, day);
+        let csv = self.blocking(move |_| Shared::read_sidecar(&path)).await??;
+        Ok(csv.map(|csv| KeptRollup { csv, version: Arc::from("") }))
+    }
+
+    async fn save_rollup(
+        &self,
+        environment: &Environment,
+        day: NaiveDate,
+        csv: Bytes,
+        _replaces: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let path = sidecar::rollup_path(&self.folder(), environment, day);
+        self.blocking(move |shared| shared.write_sidecar(&path, |path| sidecar::replace(path, &csv))).await?
     }
 
     async fn append_usage(

@@ -1,4 +1,4 @@
-//! `latency_data.d/`: what the usage endpoint said, and the last good catalogs.
+//! `latency_data.d/`: what the usage endpoint said, the last good catalogs, and rollups.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,6 +23,11 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
 /// Where a day's usage report of `environment` is.
 pub(super) fn usage_path(folder: &Path, environment: &Environment, day: NaiveDate) -> PathBuf {
     folder.join("usage").join(format!("environment={environment}")).join(format!("date={day}.csv"))
+}
+
+/// Where a day's rollup of `environment` is.
+pub(super) fn rollup_path(folder: &Path, environment: &Environment, day: NaiveDate) -> PathBuf {
+    folder.join("rollups").join(format!("environment={environment}")).join(format!("date={day}.csv"))
 }
 
 /// Where the catalog of `environment` is.

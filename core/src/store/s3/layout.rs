@@ -105,6 +105,11 @@ impl Keys {
         format!("{}usage/environment={environment}/date={day}.csv", self.prefix)
     }
 
+    /// A day's figures, made of its records.
+    pub(super) fn rollup(&self, environment: &Environment, day: NaiveDate) -> String {
+        format!("{}rollups/environment={environment}/date={day}.csv", self.prefix)
+    }
+
     pub(super) fn catalog(&self, environment: &Environment) -> String {
         format!("{}catalog/environment={environment}.json", self.prefix)
     }

@@ -18,7 +18,7 @@ mod swap;
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -41,7 +41,7 @@ use self::{
     rows::Added,
     swap::{Conditions, Created},
 };
-use super::{AppendReport, Appended, Batch, Scope, Segment, Store, StoreError, StoreHealth};
+use super::{AppendReport, Appended, Batch, KeptRollup, Scope, Segment, Store, StoreError, StoreHealth};
 use crate::record::{CycleId, Environment, Record};
 
 /// How long listing or reading may take, retries included.
@@ -305,6 +305,30 @@ impl Store for S3Store {
         let object = self.noted(deadline.limit(&location, self.get_object(&segment.name, &deadline)).await)?;
         let same = object.filter(|object| object.version.is(&segment.identity));
         same.map(|object| object.body).ok_or_else(|| StoreError::Changed { name: segment.name.to_string() })
+    }
+
+    async fn load_rollup(&self, environment: &Environment, day: NaiveDate) -> Result<Option<KeptRollup>, StoreError> {
+        let deadline = Deadline::after(READ_BUDGET);
+        let key = self.keys.rollup(environment, day);
+        let object = self.noted(deadline.limit(&self.bucket.location(&key), self.get_object(&key, &deadline)).await)?;
+        Ok(object.map(|object| KeptRollup { version: Arc::from(object.version.identity()), csv: object.body }))
+    }
+
+    async fn save_rollup(
+        &self,
+        environment: &Environment,
+        day: NaiveDate,
+        csv: Bytes,
+        replaces: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let key = self.keys.rollup(environment, day);
+        let condition = replaces.map_or(Condition::IsNew, |version| Condition::Is(version.to_owned()));
+        match self.bucket.put(&key, csv, &condition).await {
+            Ok(_) => Ok(()),
+            // Another reader was quicker.
+            Err(Failed { failure: Failure::Condition | Failure::Missing, .. }) => Ok(()),
+            Err(Failed { failure, .. }) => Err(failure.into_error(&self.bucket.location(&key))),
+        }
     }
 
     async fn append_usage(
