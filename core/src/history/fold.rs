@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream};
 
 use super::History;
 use crate::{
-    record::Record,
+    record::{Label, TableRow},
     store::{Scope, StoreError},
 };
 
@@ -30,17 +30,19 @@ pub enum FoldError {
 
 impl History {
     /// Starts with `start()` and shows every row of `scope` to `add`, in no particular order, each once. Segments are not held
-    /// longer than they are looked at. More than `limit` rows are an error.
+    /// longer than they are looked at. `wants` says which rows count, by what they have in common; more than `limit` of
+    /// those are an error.
     pub async fn fold<T>(
         &self,
         scope: &Scope,
         limit: u64,
+        wants: impl Fn(&Label) -> bool,
         start: impl Fn() -> T,
-        mut add: impl FnMut(&mut T, &Record),
+        mut add: impl FnMut(&mut T, &TableRow<'_>),
     ) -> Result<T, FoldError> {
         let mut attempt = 1;
         loop {
-            match self.fold_once(scope, limit, start(), &mut add).await {
+            match self.fold_once(scope, limit, &wants, start(), &mut add).await {
                 // A part was counted already: only the whole anew counts every row once.
                 Err(FoldError::Store(StoreError::Changed { .. })) if attempt < ATTEMPTS => attempt += 1,
                 result => return result,
@@ -52,21 +54,24 @@ impl History {
         &self,
         scope: &Scope,
         limit: u64,
+        wants: &impl Fn(&Label) -> bool,
         mut total: T,
-        add: &mut impl FnMut(&mut T, &Record),
+        add: &mut impl FnMut(&mut T, &TableRow<'_>),
     ) -> Result<T, FoldError> {
         let segments = self.segments(scope).await?;
         let mut loads = stream::iter(segments).map(async |segment| self.load(&segment).await).buffered(READ_AHEAD);
         let mut seen = 0;
         while let Some(parsed) = loads.next().await {
             let parsed = parsed?;
-            for record in parsed.between(scope.from, scope.to) {
-                if scope.environments.as_ref().is_none_or(|wanted| wanted.contains(&record.environment)) {
+            let is_wanted: Vec<bool> =
+                parsed.labels().iter().map(|label| scope.has(&label.environment) && wants(label)).collect();
+            for row in parsed.between(scope.from, scope.to).filter_map(|index| parsed.row(index)) {
+                if is_wanted.get(row.label_number()) == Some(&true) {
                     seen += 1;
                     if seen > limit {
                         return Err(FoldError::TooMany { limit });
                     }
-                    add(&mut total, record);
+                    add(&mut total, &row);
                 }
             }
             // Other requests get their turn.

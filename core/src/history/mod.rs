@@ -84,8 +84,8 @@ impl History {
         let bytes = self.store.read(segment).await?;
         let first_line = segment.first_line;
         let decode = move || {
-            let decoded = csv::decode(&bytes, first_line);
-            (Parsed::new(decoded.records), decoded.problems)
+            let (table, problems) = csv::decode_table(&bytes, first_line);
+            (Parsed::new(table), problems)
         };
         let (parsed, problems) = if segment.size_bytes as usize <= PARSE_INLINE_BYTES {
             decode()

@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 
 use super::{
     History,
-    parsed::{Parsed, Position, Row, compare_to},
+    parsed::{Parsed, Position, Row},
 };
 use crate::{
     record::Environment,
@@ -263,21 +263,15 @@ impl Merge {
         environments: Option<&[Environment]>,
         direction: Direction,
     ) {
-        let mut rows = Range {
-            start: self.window.from.map_or(0, |from| parsed.partition_point(|row| row.timestamp < from)),
-            end: self.window.to.map_or(usize::MAX, |to| parsed.partition_point(|row| row.timestamp < to)),
-        };
-        rows.end = rows.end.min(parsed.partition_point(|_| true));
+        let mut rows = parsed.between(self.window.from, self.window.to);
         // Rows equal to the position's stay in: which copies were read is told when all copies are side by side.
         if let Some(position) = position {
             match direction {
                 Direction::OldestFirst => {
-                    let start = parsed.partition_point(|row| compare_to(row, position) == Ordering::Less);
-                    rows.start = rows.start.max(start);
+                    rows.start = rows.start.max(parsed.first_from(position));
                 }
                 Direction::NewestFirst => {
-                    let end = parsed.partition_point(|row| compare_to(row, position) != Ordering::Greater);
-                    rows.end = rows.end.min(end);
+                    rows.end = rows.end.min(parsed.first_after(position));
                 }
             }
         }
@@ -311,8 +305,8 @@ impl Run {
                 Direction::OldestFirst => rows.next()?,
                 Direction::NewestFirst => rows.next_back()?,
             };
-            let record = parsed.get(index)?;
-            if environments.is_none_or(|wanted| wanted.contains(&record.environment)) {
+            let environment = &parsed.row(index)?.label().environment;
+            if environments.is_none_or(|wanted| wanted.contains(environment)) {
                 let row = Row::new(Arc::clone(&parsed), index, 1)?;
                 return Some(Self { row, parsed, rest: rows, direction });
             }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     history::FoldError,
     query::{BUCKET_BOUNDS_MS, COUNTED, Counter, Counters, Histogram, Labels, Names},
-    record::{Metric, Record},
+    record::{Metric, TableRow},
     store::Scope,
 };
 
@@ -131,10 +131,10 @@ async fn count(
     }
     let scope = Scope { environments: Some(api.environments.clone()), from: Some(from), to };
     let start = || (before.clone(), names.clone());
-    let add = |(counters, names): &mut (Counters, BoundedNames), record: &Record| {
-        counters.add(record, &mut names.models, &mut names.providers);
+    let add = |(counters, names): &mut (Counters, BoundedNames), row: &TableRow<'_>| {
+        counters.add(row, &mut names.models, &mut names.providers);
     };
-    api.history.fold(&scope, ROWS_AT_MOST, start, add).await
+    api.history.fold(&scope, ROWS_AT_MOST, |_| true, start, add).await
 }
 
 fn text(api: &Api, since: DateTime<Utc>, counters: &Counters) -> String {

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::Selection;
 use crate::{
     history::{FoldError, History},
-    record::{Environment, Record},
+    record::{Environment, Label, TableRow},
     usage::{KeptRow, UsageEntry},
 };
 
@@ -159,10 +159,11 @@ pub struct Probed {
 }
 
 impl Probed {
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, row: &TableRow<'_>) {
+        let cost = row.cost();
         self.probes += 1;
-        self.cost_usd = self.cost_usd.saturating_add(record.cost.unwrap_or_default());
-        self.unpriced += u64::from(record.is_success() && record.cost.is_none());
+        self.cost_usd = self.cost_usd.saturating_add(cost.unwrap_or_default());
+        self.unpriced += u64::from(row.is_success() && cost.is_none());
     }
 
     /// Other probes on top.
@@ -188,21 +189,21 @@ pub struct MonitoringCosts {
 
 /// Sums up what the probes of `selection` cost. Simulated rows never count.
 pub async fn monitoring_costs(history: &History, selection: &Selection) -> Result<MonitoringCosts, FoldError> {
-    let costs = history.fold(&selection.scope, selection.rows_at_most, MonitoringCosts::default, |costs, record| {
-        if !selection.wants(record) {
-            return;
-        }
-        if record.simulated {
-            costs.simulated_left_out += 1;
-            return;
-        }
-        costs.total.add(record);
-        costs.days.entry((record.timestamp.date_naive(), record.environment.clone())).or_default().add(record);
-        let models = costs.models.entry(record.environment.clone()).or_default();
-        match models.get_mut(&record.model_name) {
-            Some(model) => model.add(record),
-            None => models.entry(record.model_name.clone()).or_default().add(record),
-        }
-    });
+    let wants = |label: &Label| selection.wants(label);
+    let costs =
+        history.fold(&selection.scope, selection.rows_at_most, wants, MonitoringCosts::default, |costs, row| {
+            let label = row.label();
+            if label.simulated {
+                costs.simulated_left_out += 1;
+                return;
+            }
+            costs.total.add(row);
+            costs.days.entry((row.timestamp().date_naive(), label.environment.clone())).or_default().add(row);
+            let models = costs.models.entry(label.environment.clone()).or_default();
+            match models.get_mut(&label.model_name) {
+                Some(model) => model.add(row),
+                None => models.entry(label.model_name.clone()).or_default().add(row),
+            }
+        });
     costs.await
 }

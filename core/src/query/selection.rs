@@ -1,4 +1,4 @@
-use crate::{record::Record, store::Scope};
+use crate::{record::Label, store::Scope};
 
 /// Which rows figures are made of.
 #[derive(Debug, Clone, Default)]
@@ -14,8 +14,8 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether `record` is of a wanted model.
-    pub fn wants(&self, record: &Record) -> bool {
-        self.models.as_ref().is_none_or(|models| models.contains(&record.model_name))
+    /// Whether rows of `label` are of a wanted model.
+    pub fn wants(&self, label: &Label) -> bool {
+        self.models.as_ref().is_none_or(|models| models.contains(&label.model_name))
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     history::{FoldError, History},
-    record::{ErrorKind, Metric, Record},
+    record::{ErrorKind, Metric, TableRow},
 };
 
 /// What is drawn.
@@ -68,8 +68,9 @@ impl Buckets {
         (0..i64::try_from(self.count).unwrap_or(0)).map(move |n| first + TimeDelta::seconds(n.saturating_mul(step)))
     }
 
-    fn index(&self, at: DateTime<Utc>) -> Option<usize> {
-        let seconds = at.timestamp().checked_sub(self.first.timestamp())?;
+    /// Which holds the instant so many seconds after 1970.
+    fn index(&self, at_seconds: i64) -> Option<usize> {
+        let seconds = at_seconds.checked_sub(self.first.timestamp())?;
         usize::try_from(seconds.div_euclid(self.step_seconds)).ok().filter(|index| *index < self.count)
     }
 }
@@ -101,7 +102,8 @@ pub struct Series {
 struct Line {
     /// Only buckets with rows are there.
     cells: BTreeMap<usize, Cell>,
-    newest: Option<(DateTime<Utc>, Option<String>)>,
+    /// Milliseconds since 1970, and who served the model then.
+    newest: Option<(i64, Option<String>)>,
     simulated: u64,
     simulated_left_out: u64,
 }
@@ -125,46 +127,53 @@ pub async fn series(
     buckets: &Buckets,
 ) -> Result<Vec<Series>, FoldError> {
     let start = || Groups::<Line>::by(columns);
-    let groups = history.fold(&selection.scope, selection.rows_at_most, start, |groups, record| {
-        if let Some(index) = buckets.index(record.timestamp).filter(|_| selection.wants(record)) {
-            groups.of(record).add(record, index, figure, selection.include_simulated);
-        }
-    });
+    let groups = history.fold(
+        &selection.scope,
+        selection.rows_at_most,
+        |label| selection.wants(label),
+        start,
+        |groups, row| {
+            if let Some(index) = buckets.index(row.timestamp_ms().div_euclid(1_000)) {
+                groups.of(row).add(row, index, figure, selection.include_simulated);
+            }
+        },
+    );
     let groups = groups.await?.into_groups();
     Ok(groups.into_iter().map(|(key, line)| line.into_series(key, figure, statistics, buckets.count)).collect())
 }
 
 impl Line {
-    fn add(&mut self, record: &Record, index: usize, figure: Figure, include_simulated: bool) {
+    fn add(&mut self, row: &TableRow<'_>, index: usize, figure: Figure, include_simulated: bool) {
+        let label = row.label();
         match &mut self.newest {
-            Some((newest, _)) if *newest > record.timestamp => {}
+            Some((newest, _)) if *newest > row.timestamp_ms() => {}
             // Nearly every row is the newest so far: its provider is only taken over where it is another one.
-            Some((newest, provider)) if *provider == record.provider => *newest = record.timestamp,
-            newest => *newest = Some((record.timestamp, record.provider.clone())),
+            Some((newest, provider)) if *provider == label.provider => *newest = row.timestamp_ms(),
+            newest => *newest = Some((row.timestamp_ms(), label.provider.clone())),
         }
-        if record.simulated && !include_simulated {
+        if label.simulated && !include_simulated {
             self.simulated_left_out += 1;
             return;
         }
-        self.simulated += u64::from(record.simulated);
+        self.simulated += u64::from(label.simulated);
         let cell = self.cells.entry(index).or_default();
         cell.count += 1;
-        if record.is_success() {
+        if row.is_success() {
             cell.successes += 1;
         } else {
-            *cell.failures.entry(record.error_kind()).or_default() += 1;
+            *cell.failures.entry(row.error_kind()).or_default() += 1;
         }
         let amount = match figure {
             Figure::Duration(metric) => {
-                if let Some(ms) = metric.of(record).filter(|_| record.is_success()) {
+                if let Some(ms) = row.ms(metric).filter(|_| row.is_success()) {
                     cell.sample.add(ms);
                 }
                 None
             }
             Figure::SuccessRate => None,
-            Figure::Cost => record.cost,
-            Figure::InputTokens => record.input_tokens.map(Decimal::from),
-            Figure::OutputTokens => record.output_tokens.map(Decimal::from),
+            Figure::Cost => row.cost(),
+            Figure::InputTokens => row.input_tokens().map(Decimal::from),
+            Figure::OutputTokens => row.output_tokens().map(Decimal::from),
         };
         if let Some(amount) = amount {
             cell.sum = Some(cell.sum.unwrap_or_default().saturating_add(amount));

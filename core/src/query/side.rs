@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     history::{FoldError, History},
-    record::{ErrorKind, Metric, Record},
+    record::{ErrorKind, Metric, TableRow},
 };
 
 /// One model's records on one side.
@@ -31,16 +31,16 @@ struct Collected {
 }
 
 impl Collected {
-    fn add(&mut self, record: &Record, metric: Metric, include_simulated: bool) {
-        if record.simulated && !include_simulated {
+    fn add(&mut self, row: &TableRow<'_>, metric: Metric, include_simulated: bool) {
+        if row.label().simulated && !include_simulated {
             self.side.simulated_left_out += 1;
             return;
         }
         self.side.count += 1;
-        self.side.judged += u64::from(record.error_kind() != Some(ErrorKind::RateLimited));
-        if record.is_success() {
+        self.side.judged += u64::from(row.error_kind() != Some(ErrorKind::RateLimited));
+        if row.is_success() {
             self.side.successes += 1;
-            if let Some(ms) = metric.of(record) {
+            if let Some(ms) = row.ms(metric) {
                 self.sample.add(ms);
             }
         }
@@ -50,11 +50,15 @@ impl Collected {
 /// What `selection` holds of each model, in alphabetical order.
 pub async fn side(history: &History, selection: &Selection, metric: Metric) -> Result<Vec<(String, Side)>, FoldError> {
     let start = || Groups::<Collected>::by(&[Column::Model]);
-    let groups = history.fold(&selection.scope, selection.rows_at_most, start, |groups, record| {
-        if selection.wants(record) {
-            groups.of(record).add(record, metric, selection.include_simulated);
-        }
-    });
+    let groups = history.fold(
+        &selection.scope,
+        selection.rows_at_most,
+        |label| selection.wants(label),
+        start,
+        |groups, row| {
+            groups.of(row).add(row, metric, selection.include_simulated);
+        },
+    );
     let sides = groups.await?.into_groups().into_iter().map(|(key, collected)| {
         let side = Side { values: collected.sample.into_sorted(), ..collected.side };
         (key.model_name.unwrap_or_default(), side)

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     history::{FoldError, History},
-    record::{ErrorKind, Metric, Record},
+    record::{ErrorKind, Metric, TableRow},
 };
 
 /// The metrics that a summary describes.
@@ -71,25 +71,26 @@ pub struct Last {
 }
 
 impl Last {
-    fn of(record: &Record) -> Self {
-        Self { provider: record.provider.clone(), ..Self::without_provider(record) }
+    fn of(row: &TableRow<'_>) -> Self {
+        Self { provider: row.label().provider.clone(), ..Self::without_provider(row) }
     }
 
     /// Rows come oldest first in each segment, so nearly every one is the newest so far: what is there already is written over.
-    fn replace(&mut self, record: &Record) {
-        let provider = self.provider.take().filter(|provider| record.provider.as_ref() == Some(provider));
-        *self = Self { provider: provider.or_else(|| record.provider.clone()), ..Self::without_provider(record) };
+    fn replace(&mut self, row: &TableRow<'_>) {
+        let now = &row.label().provider;
+        let provider = self.provider.take().filter(|provider| now.as_ref() == Some(provider));
+        *self = Self { provider: provider.or_else(|| now.clone()), ..Self::without_provider(row) };
     }
 
-    fn without_provider(record: &Record) -> Self {
+    fn without_provider(row: &TableRow<'_>) -> Self {
         Self {
-            timestamp: record.timestamp,
-            is_success: record.is_success(),
-            latency_ms: record.latency_ms,
-            ttft_ms: record.ttft_ms,
-            error_kind: record.error_kind(),
-            error_message: record.error_message().map(str::to_owned),
-            simulated: record.simulated,
+            timestamp: row.timestamp(),
+            is_success: row.is_success(),
+            latency_ms: row.ms(Metric::LatencyMs),
+            ttft_ms: row.ms(Metric::TtftMs),
+            error_kind: row.error_kind(),
+            error_message: row.label().error_message.clone().filter(|_| !row.is_success()),
+            simulated: row.label().simulated,
             provider: None,
         }
     }
@@ -115,13 +116,13 @@ pub struct Phases {
 }
 
 impl Phases {
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, row: &TableRow<'_>) {
         let (Some(connect), Some(ttfb), Some(ttft), Some(latency)) =
-            (record.connect_ms, record.ttfb_ms, record.ttft_ms, record.latency_ms)
+            (row.ms(Metric::ConnectMs), row.ms(Metric::TtfbMs), row.ms(Metric::TtftMs), row.ms(Metric::LatencyMs))
         else {
             return;
         };
-        let (dns, tls) = (record.dns_ms.unwrap_or(0.0), record.tls_ms.unwrap_or(0.0));
+        let (dns, tls) = (row.ms(Metric::DnsMs).unwrap_or(0.0), row.ms(Metric::TlsMs).unwrap_or(0.0));
         self.count += 1;
         self.dns_ms += dns;
         self.tls_ms += tls;
@@ -133,34 +134,34 @@ impl Phases {
 }
 
 impl Summary {
-    fn add(&mut self, record: &Record, include_simulated: bool) {
+    fn add(&mut self, row: &TableRow<'_>, include_simulated: bool) {
         match &mut self.last {
-            Some(last) if last.timestamp > record.timestamp => {}
-            Some(last) => last.replace(record),
-            none => *none = Some(Last::of(record)),
+            Some(last) if last.timestamp > row.timestamp() => {}
+            Some(last) => last.replace(row),
+            none => *none = Some(Last::of(row)),
         }
-        if record.simulated && !include_simulated {
+        if row.label().simulated && !include_simulated {
             self.simulated_left_out += 1;
             return;
         }
         self.count += 1;
-        self.simulated += u64::from(record.simulated);
-        self.input_tokens = self.input_tokens.saturating_add(record.input_tokens.unwrap_or(0));
-        self.output_tokens = self.output_tokens.saturating_add(record.output_tokens.unwrap_or(0));
-        self.cached_input_tokens = self.cached_input_tokens.saturating_add(record.cached_input_tokens.unwrap_or(0));
-        self.reasoning_tokens = self.reasoning_tokens.saturating_add(record.reasoning_tokens.unwrap_or(0));
-        if let Some(cost) = record.cost {
+        self.simulated += u64::from(row.label().simulated);
+        self.input_tokens = self.input_tokens.saturating_add(row.input_tokens().unwrap_or(0));
+        self.output_tokens = self.output_tokens.saturating_add(row.output_tokens().unwrap_or(0));
+        self.cached_input_tokens = self.cached_input_tokens.saturating_add(row.cached_input_tokens().unwrap_or(0));
+        self.reasoning_tokens = self.reasoning_tokens.saturating_add(row.reasoning_tokens().unwrap_or(0));
+        if let Some(cost) = row.cost() {
             self.cost_usd = self.cost_usd.saturating_add(cost);
             self.priced += 1;
         }
-        if !record.is_success() {
-            *self.failures_by_kind.entry(record.error_kind()).or_default() += 1;
+        if !row.is_success() {
+            *self.failures_by_kind.entry(row.error_kind()).or_default() += 1;
             return;
         }
         self.successes += 1;
-        self.phases.add(record);
+        self.phases.add(row);
         for (metric, sample) in SUMMARISED.into_iter().zip(&mut self.samples) {
-            if let Some(ms) = metric.of(record) {
+            if let Some(ms) = row.ms(metric) {
                 sample.add(ms);
             }
         }
@@ -190,10 +191,14 @@ pub async fn summaries(
     columns: &[Column],
 ) -> Result<Vec<(GroupKey, Summary)>, FoldError> {
     let start = || Groups::<Summary>::by(columns);
-    let groups = history.fold(&selection.scope, selection.rows_at_most, start, |groups, record| {
-        if selection.wants(record) {
-            groups.of(record).add(record, selection.include_simulated);
-        }
-    });
+    let groups = history.fold(
+        &selection.scope,
+        selection.rows_at_most,
+        |label| selection.wants(label),
+        start,
+        |groups, row| {
+            groups.of(row).add(row, selection.include_simulated);
+        },
+    );
     Ok(groups.await?.into_groups())
 }

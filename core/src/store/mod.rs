@@ -59,6 +59,13 @@ pub struct Scope {
     pub to: Option<DateTime<Utc>>,
 }
 
+impl Scope {
+    /// Whether `environment` is in it.
+    pub fn has(&self, environment: &Environment) -> bool {
+        self.environments.as_ref().is_none_or(|environments| environments.contains(environment))
+    }
+}
+
 /// A set of rows with an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {

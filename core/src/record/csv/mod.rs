@@ -9,6 +9,7 @@ mod layout;
 mod number;
 mod row;
 mod split;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub(crate) use layout::Layout;
 pub use row::Row;
 pub(crate) use row::{Cell, RowReader};
 pub(crate) use split::{MAX_ROW_BYTES, Split, UNCLOSED_QUOTE};
+pub use table::decode_table;
 
 use super::Record;
 
