@@ -6,23 +6,28 @@
 mod cache;
 mod fold;
 mod parsed;
+mod rollup;
 mod scan;
 mod skipped;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::Semaphore;
 
 use crate::{
-    record::csv,
+    record::{Environment, csv},
     store::{Scope, Segment, Store, StoreError},
 };
 
-pub use fold::FoldError;
+pub use fold::{Collect, EXACT_UP_TO, FoldError, Rows};
 pub use parsed::{Position, Row};
+pub use rollup::{Bin, Cell, Counts, Last, Phases, RELATIVE_ERROR, SeriesName, Values, bin_of, value_of};
 pub use scan::{Direction, Scan};
 
 use cache::Cache;
@@ -35,6 +40,9 @@ pub const DEFAULT_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// CSV larger than this is parsed off the threads that serve requests.
 const PARSE_INLINE_BYTES: usize = 64 * 1024;
 
+/// Segments from this size on are read in pieces, if the store divides them.
+const DIVIDED_BYTES: u64 = 2 * 1024 * 1024;
+
 /// Segments that are parsed at the same time: more would only take memory from each other.
 const PARSED_AT_ONCE: usize = 4;
 
@@ -45,6 +53,10 @@ pub struct History {
     cache: Cache,
     skipped: SkippedRows,
     parsing: Semaphore,
+    /// Days whose rollups are made at the same time.
+    rolling: Semaphore,
+    /// Environments whose rollups were made here.
+    rolled: Mutex<BTreeSet<Environment>>,
 }
 
 impl History {
@@ -56,6 +68,8 @@ impl History {
             cache: Cache::new(cache_bytes),
             skipped: SkippedRows::default(),
             parsing: Semaphore::new(PARSED_AT_ONCE),
+            rolling: Semaphore::new(1),
+            rolled: Mutex::default(),
         }
     }
 
@@ -73,6 +87,15 @@ impl History {
     /// The segments that may hold rows of `scope`.
     async fn segments(&self, scope: &Scope) -> Result<Vec<Segment>, StoreError> {
         self.store.segments(scope).await
+    }
+
+    /// The pieces in which `segment` is read: itself, unless it is large.
+    async fn parts(&self, segment: &Segment) -> Result<Vec<Segment>, StoreError> {
+        if segment.size_bytes < DIVIDED_BYTES { Ok(vec![segment.clone()]) } else { self.store.parts(segment).await }
+    }
+
+    fn rolled(&self) -> MutexGuard<'_, BTreeSet<Environment>> {
+        self.rolled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A segment's rows. Concurrent callers for one segment share one read.

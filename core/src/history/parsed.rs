@@ -88,7 +88,7 @@ fn in_order(table: &Table) -> Vec<u32> {
     let mut ranks = vec![0_u32; by_name.len()];
     let mut rank = 0;
     for (at, number) in by_name.iter().enumerate() {
-        if at > 0 && by_name.get(at - 1).and_then(|before| name(before)) != name(number) {
+        if at > 0 && by_name.get(at - 1).and_then(&name) != name(number) {
             rank += 1;
         }
         if let Some(place) = ranks.get_mut(*number) {
@@ -121,7 +121,11 @@ impl Row {
     }
 
     /// The row itself.
-    #[expect(clippy::expect_used, reason = "`new` checked the index, and a parsed segment never changes")]
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "`new` checked the index, and a parsed segment never changes"
+    )]
     pub fn get(&self) -> TableRow<'_> {
         self.parsed.row(self.index).expect("the index was checked")
     }

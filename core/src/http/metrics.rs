@@ -21,7 +21,7 @@ use super::{
     window::{ROWS_AT_MOST, kind_word},
 };
 use crate::{
-    history::FoldError,
+    history::{FoldError, Rows},
     query::{BUCKET_BOUNDS_MS, COUNTED, Counter, Counters, Histogram, Labels, Names},
     record::{Metric, TableRow},
     store::Scope,
@@ -134,7 +134,8 @@ async fn count(
     let add = |(counters, names): &mut (Counters, BoundedNames), row: &TableRow<'_>| {
         counters.add(row, &mut names.models, &mut names.providers);
     };
-    api.history.fold(&scope, ROWS_AT_MOST, |_| true, start, add).await
+    let rows = Rows { scope: &scope, wants: |_: &str| true, at_most: ROWS_AT_MOST };
+    api.history.fold(&rows, start, add).await
 }
 
 fn text(api: &Api, since: DateTime<Utc>, counters: &Counters) -> String {

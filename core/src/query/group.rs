@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use crate::record::TableRow;
+use crate::{history::Cell, record::TableRow};
 
 /// A column that rows are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,7 +63,7 @@ pub struct GroupKey {
 #[derive(Debug, Clone)]
 pub struct Groups<G> {
     columns: Vec<Column>,
-    groups: Vec<G>,
+    members: Vec<G>,
     by_key: BTreeMap<GroupKey, usize>,
     /// The table whose labels were looked at last, and by their numbers: in which group each is. Rows come table by table,
     /// so names are compared once for a table and not once for a row.
@@ -75,7 +75,7 @@ impl<G: Default> Groups<G> {
     /// No groups yet.
     pub fn by(columns: &[Column]) -> Self {
         let columns = columns.to_vec();
-        Self { columns, groups: Vec::new(), by_key: BTreeMap::new(), table_serial: 0, by_label: Vec::new() }
+        Self { columns, members: Vec::new(), by_key: BTreeMap::new(), table_serial: 0, by_label: Vec::new() }
     }
 
     /// The group that `row` belongs to.
@@ -83,6 +83,13 @@ impl<G: Default> Groups<G> {
         let label = row.label();
         let names = || (label.environment.as_str(), label.model_name.as_str(), label.provider.as_deref());
         self.labelled(row.table_serial(), row.label_number(), names)
+    }
+
+    /// The group that the rows of `cell` belong to.
+    pub fn of_cell(&mut self, cell: &Cell<'_>) -> &mut G {
+        let name = cell.name();
+        let names = || (cell.environment().as_str(), name.model_name.as_str(), name.provider.as_deref());
+        self.labelled(cell.day_serial(), cell.name_number(), names)
     }
 
     /// The group of the label `number` of the table `serial`, which stands for `names`: environment, model and provider.
@@ -108,7 +115,7 @@ impl<G: Default> Groups<G> {
             at
         });
         #[expect(clippy::expect_used, reason = "every number that is handed out is that of a group")]
-        self.groups.get_mut(at).expect("the group is there")
+        self.members.get_mut(at).expect("the group is there")
     }
 
     fn find(&mut self, (environment, model, provider): (&str, &str, Option<&str>)) -> usize {
@@ -119,14 +126,14 @@ impl<G: Default> Groups<G> {
             provider: word(Column::Provider, provider.unwrap_or_default()),
         };
         *self.by_key.entry(key).or_insert_with(|| {
-            self.groups.push(G::default());
-            self.groups.len() - 1
+            self.members.push(G::default());
+            self.members.len() - 1
         })
     }
 
     /// Every group with its key, in alphabetical order.
     pub fn into_groups(self) -> Vec<(GroupKey, G)> {
-        let mut groups: Vec<Option<G>> = self.groups.into_iter().map(Some).collect();
+        let mut groups: Vec<Option<G>> = self.members.into_iter().map(Some).collect();
         let mut take = |at: usize| groups.get_mut(at).and_then(Option::take);
         self.by_key.into_iter().filter_map(|(key, at)| Some((key, take(at)?))).collect()
     }

@@ -10,9 +10,11 @@ use super::{
     sample::{Sample, Statistic},
 };
 use crate::{
-    history::{FoldError, History},
+    history::{self, Collect, FoldError, History},
     record::{ErrorKind, Metric, TableRow},
 };
+
+const SECONDS_PER_HOUR: i64 = 3_600;
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,11 @@ impl Buckets {
         (0..i64::try_from(self.count).unwrap_or(0)).map(move |n| first + TimeDelta::seconds(n.saturating_mul(step)))
     }
 
+    /// Whether each begins and ends at full hours.
+    fn are_of_hours(&self) -> bool {
+        self.step_seconds % SECONDS_PER_HOUR == 0
+    }
+
     /// Which holds the instant so many seconds after 1970.
     fn index(&self, at_seconds: i64) -> Option<usize> {
         let seconds = at_seconds.checked_sub(self.first.timestamp())?;
@@ -117,7 +124,29 @@ struct Cell {
     sum: Option<Decimal>,
 }
 
-/// Draws `figure` of the rows of `selection`. `statistics` are those of a duration; other figures have one value a bucket.
+struct Collected<'a> {
+    groups: Groups<Line>,
+    buckets: &'a Buckets,
+    figure: Figure,
+    include_simulated: bool,
+}
+
+impl Collect for Collected<'_> {
+    fn row(&mut self, row: &TableRow<'_>) {
+        if let Some(index) = self.buckets.index(row.timestamp_ms().div_euclid(1_000)) {
+            self.groups.of(row).add(row, index, self.figure, self.include_simulated);
+        }
+    }
+
+    fn cell(&mut self, cell: &history::Cell<'_>) {
+        if let Some(index) = self.buckets.index(cell.start_seconds()) {
+            self.groups.of_cell(cell).add_cell(cell, index, self.figure, self.include_simulated);
+        }
+    }
+}
+
+/// Draws `figure` of the rows of `selection`. `statistics` are those of a duration; other figures have one value a bucket. Says
+/// whether the values are exact: else percentiles are off by 1 % at most.
 pub async fn series(
     history: &History,
     selection: &Selection,
@@ -125,21 +154,19 @@ pub async fn series(
     figure: Figure,
     statistics: &[Statistic],
     buckets: &Buckets,
-) -> Result<Vec<Series>, FoldError> {
-    let start = || Groups::<Line>::by(columns);
-    let groups = history.fold(
-        &selection.scope,
-        selection.rows_at_most,
-        |label| selection.wants(label),
-        start,
-        |groups, row| {
-            if let Some(index) = buckets.index(row.timestamp_ms().div_euclid(1_000)) {
-                groups.of(row).add(row, index, figure, selection.include_simulated);
-            }
-        },
-    );
-    let groups = groups.await?.into_groups();
-    Ok(groups.into_iter().map(|(key, line)| line.into_series(key, figure, statistics, buckets.count)).collect())
+) -> Result<(Vec<Series>, bool), FoldError> {
+    let include_simulated = selection.include_simulated;
+    let start = || Collected { groups: Groups::by(columns), buckets, figure, include_simulated };
+    let rows = selection.rows();
+    let (collected, is_exact) = match figure {
+        // An hour of rows is in one bucket.
+        Figure::Duration(metric) if buckets.are_of_hours() => history.collect(&rows, &[metric], start).await?,
+        _ if buckets.are_of_hours() => (history.collect(&rows, &[], start).await?.0, true),
+        _ => (history.fold(&rows, start, Collected::row).await?, true),
+    };
+    let groups = collected.groups.into_groups();
+    let series = groups.into_iter().map(|(key, line)| line.into_series(key, figure, statistics, buckets.count));
+    Ok((series.collect(), is_exact))
 }
 
 impl Line {
@@ -174,6 +201,45 @@ impl Line {
             Figure::Cost => row.cost(),
             Figure::InputTokens => row.input_tokens().map(Decimal::from),
             Figure::OutputTokens => row.output_tokens().map(Decimal::from),
+        };
+        if let Some(amount) = amount {
+            cell.sum = Some(cell.sum.unwrap_or_default().saturating_add(amount));
+        }
+    }
+
+    fn add_cell(&mut self, hour: &history::Cell<'_>, index: usize, figure: Figure, include_simulated: bool) {
+        let (counts, name) = (hour.counts(), hour.name());
+        let newest = counts.last.as_ref().map_or(0, |last| last.timestamp.timestamp_millis());
+        match &mut self.newest {
+            Some((known, _)) if *known > newest => {}
+            Some((known, provider)) if *provider == name.provider => *known = newest,
+            known => *known = Some((newest, name.provider.clone())),
+        }
+        if name.simulated && !include_simulated {
+            self.simulated_left_out += counts.count;
+            return;
+        }
+        if name.simulated {
+            self.simulated += counts.count;
+        }
+        let cell = self.cells.entry(index).or_default();
+        cell.count += counts.count;
+        cell.successes += counts.successes;
+        for (kind, count) in &counts.failures {
+            *cell.failures.entry(*kind).or_default() += count;
+        }
+        let [input_tokens, output_tokens, ..] = counts.tokens;
+        let amount = match figure {
+            Figure::Duration(metric) => {
+                if let Some(values) = hour.values(metric) {
+                    cell.sample.add_binned(&values);
+                }
+                None
+            }
+            Figure::SuccessRate => None,
+            Figure::Cost => counts.cost_usd,
+            Figure::InputTokens => input_tokens.map(Decimal::from),
+            Figure::OutputTokens => output_tokens.map(Decimal::from),
         };
         if let Some(amount) = amount {
             cell.sum = Some(cell.sum.unwrap_or_default().saturating_add(amount));

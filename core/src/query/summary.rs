@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use super::{
     Column, GroupKey, Groups, Selection,
     sample::{Distribution, Sample},
 };
+pub use crate::history::{Last, Phases};
 use crate::{
-    history::{FoldError, History},
+    history::{Cell, Collect, FoldError, History},
     record::{ErrorKind, Metric, TableRow},
 };
 
@@ -49,90 +49,6 @@ pub struct Summary {
     samples: [Sample; SUMMARISED.len()],
 }
 
-/// A row in short.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Last {
-    /// When the probe started.
-    pub timestamp: DateTime<Utc>,
-    /// Whether it succeeded.
-    pub is_success: bool,
-    /// End to end, of a success.
-    pub latency_ms: Option<f64>,
-    /// To the first generated text.
-    pub ttft_ms: Option<f64>,
-    /// What failed.
-    pub error_kind: Option<ErrorKind>,
-    /// The failure in words.
-    pub error_message: Option<String>,
-    /// Derived instead of measured.
-    pub simulated: bool,
-    /// Who serves the model.
-    pub provider: Option<String>,
-}
-
-impl Last {
-    fn of(row: &TableRow<'_>) -> Self {
-        Self { provider: row.label().provider.clone(), ..Self::without_provider(row) }
-    }
-
-    /// Rows come oldest first in each segment, so nearly every one is the newest so far: what is there already is written over.
-    fn replace(&mut self, row: &TableRow<'_>) {
-        let now = &row.label().provider;
-        let provider = self.provider.take().filter(|provider| now.as_ref() == Some(provider));
-        *self = Self { provider: provider.or_else(|| now.clone()), ..Self::without_provider(row) };
-    }
-
-    fn without_provider(row: &TableRow<'_>) -> Self {
-        Self {
-            timestamp: row.timestamp(),
-            is_success: row.is_success(),
-            latency_ms: row.ms(Metric::LatencyMs),
-            ttft_ms: row.ms(Metric::TtftMs),
-            error_kind: row.error_kind(),
-            error_message: row.label().error_message.clone().filter(|_| !row.is_success()),
-            simulated: row.label().simulated,
-            provider: None,
-        }
-    }
-}
-
-/// Sums of the phases of the successes that have all of them, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Phases {
-    /// How many.
-    pub count: u64,
-    /// Name resolution.
-    pub dns_ms: f64,
-    /// TCP: connecting without name resolution and TLS.
-    pub tcp_ms: f64,
-    /// The TLS handshake; 0 without TLS.
-    pub tls_ms: f64,
-    /// From the connection to the response's headers.
-    pub waiting_ms: f64,
-    /// From the headers to the first generated text.
-    pub first_token_ms: f64,
-    /// From the first to the last text.
-    pub streaming_ms: f64,
-}
-
-impl Phases {
-    fn add(&mut self, row: &TableRow<'_>) {
-        let (Some(connect), Some(ttfb), Some(ttft), Some(latency)) =
-            (row.ms(Metric::ConnectMs), row.ms(Metric::TtfbMs), row.ms(Metric::TtftMs), row.ms(Metric::LatencyMs))
-        else {
-            return;
-        };
-        let (dns, tls) = (row.ms(Metric::DnsMs).unwrap_or(0.0), row.ms(Metric::TlsMs).unwrap_or(0.0));
-        self.count += 1;
-        self.dns_ms += dns;
-        self.tls_ms += tls;
-        self.tcp_ms += (connect - dns - tls).max(0.0);
-        self.waiting_ms += (ttfb - connect).max(0.0);
-        self.first_token_ms += (ttft - ttfb).max(0.0);
-        self.streaming_ms += (latency - ttft).max(0.0);
-    }
-}
-
 impl Summary {
     fn add(&mut self, row: &TableRow<'_>, include_simulated: bool) {
         match &mut self.last {
@@ -167,6 +83,40 @@ impl Summary {
         }
     }
 
+    fn add_cell(&mut self, cell: &Cell<'_>, include_simulated: bool) {
+        let counts = cell.counts();
+        if let Some(newest) = &counts.last
+            && self.last.as_ref().is_none_or(|last| last.timestamp <= newest.timestamp)
+        {
+            self.last = Some(newest.clone());
+        }
+        if cell.name().simulated && !include_simulated {
+            self.simulated_left_out += counts.count;
+            return;
+        }
+        self.count += counts.count;
+        self.successes += counts.successes;
+        if cell.name().simulated {
+            self.simulated += counts.count;
+        }
+        let [input, output, cached, reasoning] = counts.tokens.map(Option::unwrap_or_default);
+        self.input_tokens = self.input_tokens.saturating_add(input);
+        self.output_tokens = self.output_tokens.saturating_add(output);
+        self.cached_input_tokens = self.cached_input_tokens.saturating_add(cached);
+        self.reasoning_tokens = self.reasoning_tokens.saturating_add(reasoning);
+        self.cost_usd = self.cost_usd.saturating_add(counts.cost_usd.unwrap_or_default());
+        self.priced += counts.priced;
+        for (kind, count) in &counts.failures {
+            *self.failures_by_kind.entry(*kind).or_default() += count;
+        }
+        self.phases.and(&counts.phases);
+        for (metric, sample) in SUMMARISED.into_iter().zip(&mut self.samples) {
+            if let Some(values) = cell.values(metric) {
+                sample.add_binned(&values);
+            }
+        }
+    }
+
     /// Failures that say something of the model: without rate limits, which are the account's own.
     pub fn failures(&self) -> u64 {
         self.count.saturating_sub(self.successes).saturating_sub(self.rate_limited())
@@ -184,21 +134,30 @@ impl Summary {
     }
 }
 
-/// Summarises the rows of `selection`, grouped by `columns`. Exact: every row is looked at.
+struct Collected {
+    groups: Groups<Summary>,
+    include_simulated: bool,
+}
+
+impl Collect for Collected {
+    fn row(&mut self, row: &TableRow<'_>) {
+        self.groups.of(row).add(row, self.include_simulated);
+    }
+
+    fn cell(&mut self, cell: &Cell<'_>) {
+        self.groups.of_cell(cell).add_cell(cell, self.include_simulated);
+    }
+}
+
+/// Summarises the rows of `selection`, grouped by `columns`. Says whether every row was looked at itself: else percentiles
+/// are off by 1 % at most, and all else is exact.
 pub async fn summaries(
     history: &History,
     selection: &Selection,
     columns: &[Column],
-) -> Result<Vec<(GroupKey, Summary)>, FoldError> {
-    let start = || Groups::<Summary>::by(columns);
-    let groups = history.fold(
-        &selection.scope,
-        selection.rows_at_most,
-        |label| selection.wants(label),
-        start,
-        |groups, row| {
-            groups.of(row).add(row, selection.include_simulated);
-        },
-    );
-    Ok(groups.await?.into_groups())
+) -> Result<(Vec<(GroupKey, Summary)>, bool), FoldError> {
+    let include_simulated = selection.include_simulated;
+    let start = || Collected { groups: Groups::by(columns), include_simulated };
+    let (collected, is_exact) = history.collect(&selection.rows(), &SUMMARISED, start).await?;
+    Ok((collected.groups.into_groups(), is_exact))
 }

@@ -185,6 +185,11 @@ pub trait Store: Debug + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// The environments that have rollups, for stores whose segments hold rows of several: there, nothing else tells.
+    async fn rollup_environments(&self) -> Result<Vec<Environment>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Keeps a rollup (`rollups/environment=E/date=D.csv`) in the place of the one that was loaded as `replaces`. If somebody
     /// else was quicker, theirs stays: both were made of the same records.
     async fn save_rollup(

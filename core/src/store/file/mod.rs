@@ -299,6 +299,12 @@ impl Store for FileStore {
         Ok(csv.map(|csv| KeptRollup { csv, version: Arc::from("") }))
     }
 
+    async fn rollup_environments(&self) -> Result<Vec<Environment>, StoreError> {
+        let folder = self.folder();
+        self.blocking(move |_| sidecar::rollup_environments(&folder).map_err(|error| read_error(&folder, &error)))
+            .await?
+    }
+
     async fn save_rollup(
         &self,
         environment: &Environment,
