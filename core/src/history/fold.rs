@@ -7,6 +7,7 @@ use futures_util::{StreamExt, stream};
 use super::{
     Cell, History,
     rollup::{Day, FinishedDay, start_of},
+    scan::Window,
 };
 use crate::{
     record::{Metric, TableRow},
@@ -64,9 +65,6 @@ pub trait Collect {
     fn cell(&mut self, cell: &Cell<'_>);
 }
 
-/// A stretch of time: from (inclusive) to (exclusive), `None` being no bound.
-type Stretch = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
-
 impl History {
     /// Starts with `start()` and shows every row of `rows` to `add`, in no particular order, each once. Segments are not held
     /// longer than they are looked at.
@@ -116,7 +114,8 @@ impl History {
         let segments = self.segments(rows.scope).await?;
         let mut seen = 0;
         let mut add = |row: &TableRow<'_>| add(&mut total, row);
-        self.fold_stretch(rows, &segments, (rows.scope.from, rows.scope.to), &mut seen, &mut add).await?;
+        self.fold_stretch(rows, &segments, Window { from: rows.scope.from, to: rows.scope.to }, &mut seen, &mut add)
+            .await?;
         Ok(total)
     }
 
@@ -125,28 +124,27 @@ impl History {
         &self,
         rows: &Rows<'_, impl Fn(&str) -> bool>,
         segments: &[Segment],
-        (from, to): Stretch,
+        window: Window,
         seen: &mut u64,
         add: &mut impl FnMut(&TableRow<'_>),
     ) -> Result<(), FoldError> {
         let mut batch: Vec<Segment> = Vec::new();
         for segment in segments {
-            if overlaps(segment, (from, to)) {
-                let parts = self.parts(segment).await?;
-                batch.extend(parts.into_iter().filter(|part| overlaps(part, (from, to))));
+            if window.overlaps(segment) {
+                batch.extend(self.divided(vec![segment.clone()], window).await?);
             }
             if batch.len() >= BATCH {
-                self.fold_parts(rows, std::mem::take(&mut batch), (from, to), seen, add).await?;
+                self.fold_parts(rows, std::mem::take(&mut batch), window, seen, add).await?;
             }
         }
-        self.fold_parts(rows, batch, (from, to), seen, add).await
+        self.fold_parts(rows, batch, window, seen, add).await
     }
 
     async fn fold_parts(
         &self,
         rows: &Rows<'_, impl Fn(&str) -> bool>,
         parts: Vec<Segment>,
-        (from, to): Stretch,
+        window: Window,
         seen: &mut u64,
         add: &mut impl FnMut(&TableRow<'_>),
     ) -> Result<(), FoldError> {
@@ -158,7 +156,7 @@ impl History {
                 .iter()
                 .map(|label| rows.scope.has(&label.environment) && (rows.wants)(&label.model_name))
                 .collect();
-            for row in parsed.between(from, to).filter_map(|index| parsed.row(index)) {
+            for row in parsed.between(window.from, window.to).filter_map(|index| parsed.row(index)) {
                 if is_wanted.get(row.label_number()) == Some(&true) {
                     *seen += 1;
                     if *seen > rows.at_most {
@@ -195,7 +193,8 @@ impl History {
         let mut seen = 0;
         for (from, to) in plan.rows {
             let mut add = |row: &TableRow<'_>| total.row(row);
-            self.fold_stretch(rows, &segments, (Some(from), Some(to)), &mut seen, &mut add).await?;
+            let window = Window { from: Some(from), to: Some(to) };
+            self.fold_stretch(rows, &segments, window, &mut seen, &mut add).await?;
         }
         Ok((total, is_exact))
     }
@@ -212,12 +211,6 @@ fn collect_day<T: Collect>(total: &mut T, day: &Day, hours: (i64, i64), wants: &
         }
     }
     is_any
-}
-
-fn overlaps(segment: &Segment, (from, to): Stretch) -> bool {
-    let is_too_new = to.is_some_and(|to| segment.earliest.is_some_and(|earliest| earliest >= to));
-    let is_too_old = from.is_some_and(|from| segment.latest.is_some_and(|latest| latest < from));
-    !is_too_new && !is_too_old
 }
 
 /// How a window is put together.

@@ -8,6 +8,7 @@ mod fold;
 mod parsed;
 mod rollup;
 mod scan;
+mod skip;
 mod skipped;
 
 #[cfg(test)]
@@ -32,6 +33,8 @@ pub use scan::{Direction, Scan};
 
 use cache::Cache;
 use parsed::Parsed;
+use scan::Window;
+use skip::RowCounts;
 use skipped::SkippedRows;
 
 /// How many bytes of parsed segments are kept, unless said otherwise.
@@ -53,6 +56,7 @@ pub struct History {
     cache: Cache,
     skipped: SkippedRows,
     parsing: Semaphore,
+    counts: RowCounts,
     /// Days whose rollups are made at the same time.
     rolling: Semaphore,
     /// Environments whose rollups were made here.
@@ -68,6 +72,7 @@ impl History {
             cache: Cache::new(cache_bytes),
             skipped: SkippedRows::default(),
             parsing: Semaphore::new(PARSED_AT_ONCE),
+            counts: RowCounts::default(),
             rolling: Semaphore::new(1),
             rolled: Mutex::default(),
         }
@@ -89,9 +94,23 @@ impl History {
         self.store.segments(scope).await
     }
 
-    /// The pieces in which `segment` is read: itself, unless it is large.
-    async fn parts(&self, segment: &Segment) -> Result<Vec<Segment>, StoreError> {
-        if segment.size_bytes < DIVIDED_BYTES { Ok(vec![segment.clone()]) } else { self.store.parts(segment).await }
+    /// Whether `segment` is better read in pieces.
+    fn is_large(segment: &Segment) -> bool {
+        segment.size_bytes >= DIVIDED_BYTES
+    }
+
+    /// `segments` in the pieces in which they are read: themselves, unless they are large. Pieces outside of `window` are left
+    /// out.
+    async fn divided(&self, segments: Vec<Segment>, window: Window) -> Result<Vec<Segment>, StoreError> {
+        let mut divided = Vec::with_capacity(segments.len());
+        for segment in segments {
+            if Self::is_large(&segment) {
+                divided.extend(self.store.parts(&segment).await?.into_iter().filter(|part| window.overlaps(part)));
+            } else {
+                divided.push(segment);
+            }
+        }
+        Ok(divided)
     }
 
     fn rolled(&self) -> MutexGuard<'_, BTreeSet<Environment>> {
@@ -121,6 +140,7 @@ impl History {
             })?
         };
         self.skipped.note(segment, &problems);
+        self.counts.note(segment, &parsed);
         Ok(parsed)
     }
 }

@@ -73,6 +73,24 @@ impl Parsed {
         self.table.row(index)
     }
 
+    /// How many of the rows `within` are of each environment.
+    pub(super) fn count_by_environment(&self, within: Range<usize>) -> Vec<(Environment, u64)> {
+        let mut by_label = vec![0_u64; self.labels().len()];
+        for row in within.filter_map(|index| self.row(index)) {
+            if let Some(count) = by_label.get_mut(row.label_number()) {
+                *count += 1;
+            }
+        }
+        let mut counts: Vec<(Environment, u64)> = Vec::new();
+        for (label, count) in self.labels().iter().zip(by_label) {
+            match counts.iter_mut().find(|(environment, _)| *environment == label.environment) {
+                Some((_, sum)) => *sum += count,
+                None => counts.push((label.environment.clone(), count)),
+            }
+        }
+        counts
+    }
+
     /// What rows have in common.
     pub(super) fn labels(&self) -> &[Label] {
         self.table.labels()

@@ -21,7 +21,7 @@ pub use day::{Cell, SeriesName};
 pub(super) use day::{Day, DayCounts, DayValues};
 
 use self::build::Builder;
-use super::{History, cache::Kept};
+use super::{History, cache::Kept, scan::Window};
 use crate::{
     record::{Environment, Metric},
     store::{KeptRollup, Scope, Segment, StoreError},
@@ -229,8 +229,9 @@ impl History {
             let only = segment.environment.as_ref();
             only.zip(environments).is_none_or(|(only, wanted)| wanted.contains(only))
         };
+        let window = Window { from: Some(start), to: Some(end) };
         for segment in day.segments.iter().filter(is_wanted) {
-            for part in self.parts(segment).await? {
+            for part in self.divided(vec![segment.clone()], window).await? {
                 let parsed = self.load(&part).await?;
                 for row in parsed.between(Some(start), Some(end)).filter_map(|index| parsed.row(index)) {
                     builder.add(&row);
