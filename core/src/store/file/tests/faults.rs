@@ -49,7 +49,8 @@ pub(super) fn open(folder: &Folder) -> (Arc<dyn Store>, Switch) {
     let faults = switch.clone();
     let make_disk: MakeDisk =
         Arc::new(move |file| Box::new(FaultyDisk { file: Arc::clone(file), faults: faults.clone() }));
-    (Arc::new(FileStore::open_on(&folder.csv(), make_disk).expect("opens")), switch)
+    let place = super::super::Place { make_disk, ..super::super::Place::default() };
+    (Arc::new(FileStore::open_at(&folder.csv(), ONE_FILE, place).expect("opens")), switch)
 }
 
 #[tokio::test]
