@@ -42,12 +42,8 @@ impl Journal {
 
     /// The note in `folder`; `None` where there is none that can be read.
     pub(super) fn read(folder: &Path) -> io::Result<Option<Self>> {
-        let Some(bytes) = sidecar::read(&folder.join(FILE_NAME))? else { return Ok(None) };
-        let journal = String::from_utf8(bytes).ok().and_then(|text| Self::parse(&text));
-        if journal.is_none() {
-            tracing::warn!("{} is no note of ours and is ignored", folder.join(FILE_NAME).display());
-        }
-        Ok(journal)
+        let bytes = sidecar::read(&folder.join(FILE_NAME))?;
+        Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| Self::parse(&text)))
     }
 
     /// Makes the note durable.
@@ -155,7 +151,13 @@ pub(super) fn recover(path: &Path, folder: &Path, file: &File, gate: &Gate) -> i
             Journal::remove(folder)?;
             None
         }
-        None => None,
+        None => {
+            if folder.join(FILE_NAME).exists() {
+                tracing::warn!("{} is no note of ours and is taken away", folder.join(FILE_NAME).display());
+                Journal::remove(folder)?;
+            }
+            None
+        }
     };
     if let Err(error) = remove_leftovers(path, folder) {
         tracing::debug!(%error, "leftovers of a move stay");
