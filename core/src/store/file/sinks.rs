@@ -33,7 +33,7 @@ pub(super) struct Sinks {
     permissions: fs::Permissions,
     gate: GateHolder,
     /// `None`: its rows stay where they are, as something else has its name.
-    sinks: BTreeMap<NaiveDate, Option<Sink>>,
+    by_day: BTreeMap<NaiveDate, Option<Sink>>,
     clock: u64,
 }
 
@@ -60,21 +60,21 @@ impl Sinks {
     /// For rows that come under `header`, whose columns are `layout`.
     pub(super) fn new(days: Days, header: Bytes, layout: Layout, permissions: fs::Permissions, gate: &Gate) -> Self {
         let gate = GateHolder(Arc::clone(gate));
-        Self { days, header, layout, permissions, gate, sinks: BTreeMap::new(), clock: 0 }
+        Self { days, header, layout, permissions, gate, by_day: BTreeMap::new(), clock: 0 }
     }
 
     /// Adds a row, or several, to the file of `day`; `false` if there can be none.
     pub(super) fn write(&mut self, day: NaiveDate, row: &[u8]) -> io::Result<bool> {
         self.clock += 1;
-        if !self.sinks.contains_key(&day) {
+        if !self.by_day.contains_key(&day) {
             let sink = self.begin(day)?;
-            self.sinks.insert(day, sink);
+            self.by_day.insert(day, sink);
         }
-        if self.sinks.get(&day).is_some_and(|sink| sink.as_ref().is_some_and(|sink| sink.out.is_none())) {
+        if self.by_day.get(&day).is_some_and(|sink| sink.as_ref().is_some_and(|sink| sink.out.is_none())) {
             self.make_room()?;
         }
         let (folder, gate, clock) = (&self.days.folder, &self.gate.0, self.clock);
-        let Some(Some(sink)) = self.sinks.get_mut(&day) else { return Ok(false) };
+        let Some(Some(sink)) = self.by_day.get_mut(&day) else { return Ok(false) };
         sink.last_used = clock;
         sink.rows += 1;
         let out = match &mut sink.out {
@@ -145,7 +145,7 @@ impl Sinks {
     fn make_room(&mut self) -> io::Result<()> {
         while self.open().count() >= OPEN_AT_MOST {
             let Some(oldest) = self.open().min_by_key(|sink| sink.last_used).map(|sink| sink.name.day) else { break };
-            if let Some(Some(sink)) = self.sinks.get_mut(&oldest)
+            if let Some(Some(sink)) = self.by_day.get_mut(&oldest)
                 && let Some(mut out) = sink.out.take()
             {
                 out.flush()?;
@@ -155,13 +155,13 @@ impl Sinks {
     }
 
     fn open(&self) -> impl Iterator<Item = &Sink> {
-        self.sinks.values().flatten().filter(|sink| sink.out.is_some())
+        self.by_day.values().flatten().filter(|sink| sink.out.is_some())
     }
 
     /// Sees to it that all is on the disk; how many rows in all, and which days, in words.
     pub(super) fn finish(&mut self) -> io::Result<(u64, String)> {
         let mut rows = 0;
-        for sink in self.sinks.values_mut().flatten() {
+        for sink in self.by_day.values_mut().flatten() {
             rows += sink.rows;
             let file = match sink.out.take() {
                 Some(mut out) => {
@@ -173,7 +173,7 @@ impl Sinks {
             (self.gate.0)("sync")?;
             file.sync_all()?;
         }
-        let days: Vec<_> = self.sinks.iter().filter(|(_, sink)| sink.is_some()).map(|(day, _)| *day).collect();
+        let days: Vec<_> = self.by_day.iter().filter(|(_, sink)| sink.is_some()).map(|(day, _)| *day).collect();
         let which = match (days.first(), days.last()) {
             (Some(first), Some(last)) if first != last => format!("{} finished days, {first} to {last},", days.len()),
             (Some(only), _) => format!("the finished day {only}"),
@@ -184,13 +184,13 @@ impl Sinks {
 
     /// The files that take names, and how long what has these names now is.
     pub(super) fn replaced(&self) -> Veil {
-        self.sinks.values().flatten().map(|sink| (sink.name, sink.replaced_len)).collect()
+        self.by_day.values().flatten().map(|sink| (sink.name, sink.replaced_len)).collect()
     }
 
     /// Gives the new files their names.
     pub(super) fn rename(&self) -> io::Result<()> {
         let gate = &self.gate.0;
-        for sink in self.sinks.values().flatten() {
+        for sink in self.by_day.values().flatten() {
             gate("rename")?;
             fs::rename(sink.name.new_path(&self.days.folder), sink.name.path(&self.days.folder))?;
         }

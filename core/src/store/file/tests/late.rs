@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Monday is closed, with two cycles in it; it is Tuesday evening, with one.
-async fn tuesday() -> (Folder, Machine, Arc<dyn Store>, Vec<Record>) {
+fn tuesday() -> (Folder, Machine, Arc<dyn Store>, Vec<Record>) {
     let (monday, tuesday) = (day_of("2026-11-23", 2), day_of("2026-11-24", 1));
     let all = records(&[monday, tuesday].concat());
     let folder = Folder::quick();
@@ -23,15 +23,15 @@ async fn tuesday() -> (Folder, Machine, Arc<dyn Store>, Vec<Record>) {
 fn around_midnight() -> Batch {
     let mut batch = cycle_at(-6 * 60 - 1, &["dev", "prod"], 2);
     for record in &mut batch.records {
-        let day = if record.model_name == "model-00000" { 0 } else { 1 };
-        record.timestamp += TimeDelta::minutes(2 * day);
+        let is_later = record.model_name != "model-00000";
+        record.timestamp += TimeDelta::minutes(2 * i64::from(is_later));
     }
     batch
 }
 
 #[tokio::test]
 async fn late_rows_go_beside_the_closed_day_once() {
-    let (folder, machine, store, mut expected) = tuesday().await;
+    let (folder, machine, store, mut expected) = tuesday();
     let closed = fs::read(folder.beside("date=2026-11-23.csv")).expect("readable");
     let active = fs::read(folder.csv()).expect("readable");
     for batch in &day_of("2026-11-23", 5)[2..] {
@@ -72,7 +72,7 @@ async fn late_rows_go_beside_the_closed_day_once() {
 
 #[tokio::test]
 async fn a_cycle_around_midnight_lies_in_both_places() {
-    let (folder, _, store, mut expected) = tuesday().await;
+    let (folder, _, store, mut expected) = tuesday();
     let batch = around_midnight();
     assert_eq!(written(&store.append(&batch).await, "dev"), Appended::Written { rows: 2 });
     assert_eq!(written(&store.append(&batch).await, "dev"), Appended::AlreadyThere);
@@ -85,7 +85,7 @@ async fn a_cycle_around_midnight_lies_in_both_places() {
 /// The process dies after the late rows and before the others: a repeat adds what is missing, and no more.
 #[tokio::test]
 async fn a_repeat_after_a_crash_in_between_adds_the_rest() {
-    let (folder, machine, store, mut expected) = tuesday().await;
+    let (folder, machine, store, mut expected) = tuesday();
     drop(store);
     let switch = faults::Switch::default();
     let seams = super::super::Place { make_disk: switch.make_disk(), ..machine.seams() };
@@ -107,7 +107,7 @@ async fn a_repeat_after_a_crash_in_between_adds_the_rest() {
 async fn late_rows_are_written_whole_or_not_at_all() {
     for is_dead in [false, true] {
         for step in 0.. {
-            let (folder, machine, store, mut expected) = tuesday().await;
+            let (folder, machine, store, mut expected) = tuesday();
             store.append(&day_of("2026-11-23", 3)[2]).await;
             expected.extend(day_of("2026-11-23", 3)[2].records.clone());
             let batch = &day_of("2026-11-23", 4)[3];
@@ -141,7 +141,7 @@ async fn late_rows_are_written_whole_or_not_at_all() {
 /// Rows without a cycle (a POST) are always added; rows of a past day without a file go into the file, and move later.
 #[tokio::test]
 async fn rows_of_a_day_without_a_file_move_with_the_others() {
-    let (folder, machine, store, mut expected) = tuesday().await;
+    let (folder, machine, store, mut expected) = tuesday();
     let mut posted = day_of("2026-11-20", 1).remove(0);
     posted.cycle_id = None;
     posted.records.iter_mut().for_each(|record| record.cycle_id = None);
@@ -165,7 +165,7 @@ async fn rows_of_a_day_without_a_file_move_with_the_others() {
 #[tokio::test]
 async fn a_late_file_edited_by_hand_is_gone_on_with() {
     for text in ["timestamp,latency_ms,model_name\n2026-11-23T07:00:00Z,1,m", "m,dev,2026-11-23T07:00:00Z,1,,,,,,"] {
-        let (folder, _, store, expected) = tuesday().await;
+        let (folder, _, store, expected) = tuesday();
         fs::write(folder.beside("date=2026-11-23.late.csv"), text).expect("written");
         let batch = &day_of("2026-11-23", 3)[2];
         store.append(batch).await;

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::{
-    rotation::{Fault, Machine, day_of, names, records},
+    rotation::{Fault, Machine, day_of, records},
     *,
 };
 
@@ -92,5 +92,5 @@ async fn what_cannot_be_deleted_is_told_and_tried_again() {
     machine.advance(TimeDelta::days(1));
     store.append(&day_of("2026-11-25", 1)[0]).await;
     assert_eq!(store.health().await.problems, Vec::<String>::new());
-    assert_eq!(names(&folder).iter().filter(|name| name.ends_with(".csv")).count(), 3);
+    assert_eq!(days_in(&folder, "").len(), 1 + 3);
 }

@@ -81,12 +81,7 @@ impl Machine {
 pub(super) fn day_of(day: &str, count: usize) -> Vec<Batch> {
     let start: DateTime<Utc> = format!("{day}T06:00:00Z").parse().expect("a day");
     let offset = (start - cycle(0, &[], 0).cycle_id.expect("a cycle").scheduled()).num_minutes();
-    (0..count)
-        .map(|number| {
-            let minute = offset + 15 * number as i64;
-            cycle_at(minute, &["dev", "prod"], 2)
-        })
-        .collect()
+    (0..count as u32).map(|number| cycle_at(offset + i64::from(15 * number), &["dev", "prod"], 2)).collect()
 }
 
 /// As [`cycle`], also before the suite's beginning.
