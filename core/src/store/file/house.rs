@@ -62,6 +62,11 @@ impl Shared {
         newest.is_some_and(|newest| newest >= first_unfinished(now)) && (self.is_move_due(now) || must_sweep)
     }
 
+    /// The first day that is not over.
+    pub(super) fn first_unfinished(&self) -> NaiveDate {
+        first_unfinished((self.place.clock)())
+    }
+
     fn is_move_due(&self, now: DateTime<Utc>) -> bool {
         let until = start_of(first_unfinished(now));
         let rests = lock(&self.house).rests.is_some_and(|(from, to)| (from..to).contains(&now));

@@ -90,6 +90,8 @@ impl Shared {
         let view = self.view();
         let (path, index, days) = (view.path.clone(), view.index.clone(), view.days.clone());
         drop(view);
+        // Somebody may have taken it away.
+        fs::create_dir_all(&days.folder)?;
         let sinks = self.sinks(writer, days, index.header().clone())?;
         let mut sorted = sort(&path, &writer.file, &index, until, sinks, &self.place.gate)?;
         let (rows, summary) = sorted.sinks.finish()?;

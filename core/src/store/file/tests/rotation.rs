@@ -271,3 +271,25 @@ async fn a_name_taken_by_something_else_keeps_its_day_in_the_file() {
     let problems = store.health().await.problems;
     assert!(problems.iter().any(|text| text.contains("date=2026-11-22.csv is no file")), "{problems:?}");
 }
+
+/// The folder was taken away, or made a file, while the program ran.
+#[tokio::test]
+async fn a_folder_that_is_gone_is_made_anew() {
+    let folder = Folder::new();
+    let machine = Machine::at("2026-11-24T06:10:00Z");
+    let store = machine.open(&folder);
+    let tuesday = day_of("2026-11-24", 2);
+    store.append(&tuesday[0]).await;
+    fs::remove_dir_all(folder.beside("")).expect("removed");
+    store.append(&tuesday[1]).await;
+    machine.set_clock("2026-11-25T06:10:00Z");
+    let wednesday = day_of("2026-11-25", 2);
+    store.append(&wednesday[0]).await;
+    assert_eq!(names(&folder), ["date=2026-11-24.csv"]);
+    assert_rows(&store, &records(&[tuesday.clone(), wednesday[..1].to_vec()].concat()), "moved").await;
+
+    fs::remove_dir_all(folder.beside("")).expect("removed");
+    fs::write(folder.0.path().join("latency_data.d"), "a file").expect("written");
+    let report = store.append(&wednesday[1]).await;
+    assert_eq!(written(&report, "dev"), Appended::Written { rows: 2 }, "rows of now do not wait for the folder");
+}
