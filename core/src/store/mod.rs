@@ -18,7 +18,7 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 
 pub use backlog::{Backlog, Unwritten};
-pub use file::FileStore;
+pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
 pub use s3::{AppendMode, Encryption, S3Access, S3Keys, S3Options, S3Store};
 
