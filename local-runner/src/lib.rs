@@ -9,6 +9,7 @@ mod demo;
 mod listener;
 pub mod mock;
 mod output;
+mod rolling;
 mod schedule;
 mod serve;
 mod signals;
