@@ -15,9 +15,11 @@ const FLAGS = [
 const PATIENCE_MS = 30_000;
 
 export class Browser {
-  static async start() {
-    mkdirSync(SCREENSHOTS, { recursive: true });
+  /** Its screenshots go to a folder of that name. */
+  static async start(host) {
     const browser = new Browser();
+    browser.folder = `${SCREENSHOTS}${host}/`;
+    mkdirSync(browser.folder, { recursive: true });
     browser.chromium = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
     return browser;
   }
@@ -58,7 +60,7 @@ export class Browser {
   }
 
   async screenshot(page, name, options = {}) {
-    await page.screenshot({ path: `${SCREENSHOTS}${name}.png`, ...options });
+    await page.screenshot({ path: `${this.folder}${name}.png`, ...options });
   }
 
   async screenshotAll(name) {
