@@ -60,6 +60,8 @@ export class Browser {
   }
 
   async screenshot(page, name, options = {}) {
+    // What stays at the top of the window would else stand in the middle of the picture.
+    if (options.fullPage) await page.evaluate(() => window.scrollTo({ top: 0, behavior: "instant" }));
     await page.screenshot({ path: `${this.folder}${name}.png`, ...options });
   }
 
