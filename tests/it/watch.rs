@@ -68,6 +68,19 @@ async fn a_failing_model_tells_why_and_exits_with_1() {
 }
 
 #[tokio::test]
+async fn what_is_derived_and_not_measured_is_marked() {
+    let mock = mock([("gpt-4o", quick())]);
+    let simple = [("MULTI_ENV_MODE", "simple"), ("ENVIRONMENTS", "dev,prod"), ("ENVIRONMENT", "dev")];
+    let setup = Setup::new().with(mock.settings(&environments())).with(simple);
+    let mut serving = setup.serve().await;
+    serving.cycle().await;
+    let ended = setup.run(&["watch", "--once", "--url", &serving.url("")]).await;
+    let heading = ended.stdout.lines().find(|line| line.starts_with("model ")).expect("a heading");
+    assert!(heading.contains("prod simulated") && !heading.contains("dev simulated"), "{}", ended.stdout);
+    assert!(ended.code == Some(0) && ended.stdout.contains("✓ 2 working"), "{}", ended.stdout);
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_said_so_with_2() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let ended = Setup::new().run(&["watch", "--once", "--url", &format!("http://{nobody}")]).await;

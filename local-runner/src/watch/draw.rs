@@ -46,6 +46,12 @@ struct Section {
     entries: Vec<(State, Vec<String>)>,
 }
 
+impl Section {
+    fn line_count(&self) -> usize {
+        self.heading.len() + self.entries.iter().map(|(_, lines)| lines.len()).sum::<usize>()
+    }
+}
+
 /// Everything, a line feed after each line.
 pub(super) fn render(scene: &Scene<'_>, room: Room) -> String {
     let board = scene.known.map(|(snapshot, elapsed)| Board::new(snapshot, elapsed, scene.silence.is_some()));
@@ -64,6 +70,7 @@ pub(super) fn render(scene: &Scene<'_>, room: Room) -> String {
     }
     lines.push(String::new());
     lines.extend(legend);
+    lines.truncate(room.height.unwrap_or(usize::MAX));
     joined(&lines)
 }
 
@@ -275,12 +282,7 @@ fn worst<'a>(cells: impl Iterator<Item = &'a Cell>) -> State {
 
 /// The sections' lines, at most so many: the best entries go first.
 fn fitted(mut sections: Vec<Section>, lines_at_most: Option<usize>, room: Room) -> Vec<String> {
-    let count = |sections: &[Section]| -> usize {
-        sections
-            .iter()
-            .map(|section| section.heading.len() + section.entries.iter().map(|(_, lines)| lines.len()).sum::<usize>())
-            .sum()
-    };
+    let count = |sections: &[Section]| -> usize { sections.iter().map(Section::line_count).sum() };
     let mut left_out = 0;
     while lines_at_most.is_some_and(|most| count(&sections) + usize::from(left_out > 0) > most) {
         let entries = sections.iter().enumerate();
@@ -289,12 +291,15 @@ fn fitted(mut sections: Vec<Section>, lines_at_most: Option<usize>, room: Room) 
         let Some((_, at, index)) = best.max() else { break };
         if let Some(section) = sections.get_mut(at) {
             section.entries.remove(index);
+            if section.entries.is_empty() {
+                section.heading.clear();
+            }
             left_out += 1;
         }
     }
     let has_room = lines_at_most.is_none_or(|most| count(&sections) + sections.len() <= most);
     let mut lines: Vec<String> = Vec::new();
-    for section in sections {
+    for section in sections.into_iter().filter(|section| section.line_count() > 0) {
         if has_room && !lines.is_empty() {
             lines.push(String::new());
         }
@@ -349,5 +354,69 @@ fn legend(board: &Board, room: Room) -> Vec<String> {
         ];
         words.into_iter().filter_map(|(is_shown, word)| is_shown.then_some(word)).collect::<Vec<_>>().join(", ")
     };
-    vec![Line::new(room).put(Paint::Faint, text).end()]
+    if text.is_empty() { Vec::new() } else { vec![Line::new(room).put(Paint::Faint, text).end()] }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::watch::answers::{Group, Model};
+
+    fn group(environment: &str, name: &str, is_failing: bool) -> Group {
+        let distribution = json!({"p50": 410.0, "p95": 512.0, "enough": true});
+        let (status, kind) = if is_failing { ("error", Some("timeout")) } else { ("success", None) };
+        serde_json::from_value(json!({
+            "environment": environment, "model_name": name, "simulated": false, "successes": 20, "failures": 0,
+            "success_rate": 1.0, "ttft_ms": distribution, "latency_ms": distribution,
+            "last_record": {
+                "timestamp": "2026-11-24T16:54:00Z", "status": status, "error_kind": kind, "error_message": null
+            },
+        }))
+        .expect("a group")
+    }
+
+    /// 40 models in two environments, of which the last fails in one.
+    fn snapshot() -> Snapshot {
+        let environment = json!({"status": "ok", "last_cycle": null, "catalog": null});
+        let health = json!({
+            "status": "ok", "version": "1", "mode": "full", "environments": {"prod": environment, "dev": environment}
+        });
+        let names: Vec<String> = (0..40).map(|number| format!("model-{number:02}")).collect();
+        let groups = ["dev", "prod"].into_iter().flat_map(|environment| {
+            names.iter().map(move |name| group(environment, name, (environment, name.as_str()) == ("prod", "model-39")))
+        });
+        let model = Model { monitored: true, reason: None, simulated: false };
+        let listed = names.iter().map(|name| (name.clone(), model.clone())).collect();
+        Snapshot {
+            health: serde_json::from_value(health).expect("a health"),
+            groups: groups.collect(),
+            series: Vec::new(),
+            models: [("dev".to_owned(), listed)].into(),
+            interval: None,
+            at: "2026-11-24T16:54:30Z".parse().expect("a time"),
+        }
+    }
+
+    fn rendered(width: usize, height: Option<usize>) -> String {
+        let snapshot = snapshot();
+        let known = Some((&snapshot, TimeDelta::zero()));
+        let scene = Scene { url: "http://h", window: "1 h", known, silence: None, now: snapshot.at };
+        render(&scene, Room { width, height, is_coloured: false })
+    }
+
+    #[test]
+    fn a_small_window_shows_what_fails_and_says_how_much_it_leaves_out() {
+        for (width, height) in [(100, 24), (60, 24), (60, 12), (20, 10)] {
+            let text = rendered(width, Some(height));
+            assert!(text.lines().count() <= height, "{width} by {height}: {text}");
+            assert!(text.contains("model-39"), "{width} by {height}: {text}");
+            assert!(text.lines().all(|line| console::measure_text_width(line) <= width), "{width} by {height}: {text}");
+        }
+        assert!(rendered(100, Some(24)).contains("none in a worse state"), "{}", rendered(100, Some(24)));
+        let all = rendered(100, None);
+        assert!((0..40).all(|number| all.contains(&format!("model-{number:02}"))), "{all}");
+        assert!(all.find("dev").expect("dev") < all.find("prod").expect("prod"), "stages in their order: {all}");
+    }
 }
