@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     // Built here, so that the tests never run a stale program; where it is fresh this takes no time.
     let status = std::process::Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "llm-monitor", "--bin", "llm-monitor"])
+        // As tests/run builds it: another choice of packages would be other features, and compile everything again.
+        .args(["build", "--quiet", "--workspace", "--bins", "--examples"])
         .status()
         .expect("cargo runs");
     assert!(status.success(), "llm-monitor does not build");
