@@ -51,7 +51,7 @@ pub(crate) async fn event(request: Request) -> Option<Value> {
         },
         "isBase64Encoded": false,
     });
-    let cookies: Vec<String> = parts.headers.get_all(header::COOKIE).iter().flat_map(|value| cookies(value)).collect();
+    let cookies: Vec<String> = parts.headers.get_all(header::COOKIE).iter().flat_map(cookies).collect();
     if !cookies.is_empty() {
         event["cookies"] = json!(cookies);
     }
