@@ -14,6 +14,7 @@ mod schedule;
 mod serve;
 mod signals;
 mod unsaved;
+mod watch;
 mod wiring;
 
 use std::{process::ExitCode, time::Duration};
@@ -52,6 +53,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
         Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
         Command::Check(args) => check::run(&vars().await?, &args).await,
         Command::Cost(args) => Ok(cost::run(&args)),
+        Command::Watch(args) => watch::run(&wiring::variables_to_ask(cli.env_file.as_deref()).await?, args).await,
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
         Command::CalibrateServer => Ok(calibrate::server::run().map(|()| ExitCode::SUCCESS)?),
@@ -66,7 +68,7 @@ fn log_filter(command: &Command) -> &'static str {
         Command::Cycle(_) | Command::Check(_) | Command::Cost(_) | Command::Calibrate(_) | Command::CalibrateServer => {
             "warn"
         }
-        Command::Demo(_) => "error",
+        Command::Demo(_) | Command::Watch(_) => "error",
     }
 }
 
