@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{calibrate, cost, mock};
+use crate::{calibrate, cost, mock, mock_history};
 
 /// Measures what your language models really feel like, in every environment, right now and over time, and what they cost.
 #[derive(Debug, Parser)]
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Serve a usage endpoint and LLM servers that really stream, for trying things out
     Mock(mock::command::Args),
+    MockHistory(mock_history::command::Args),
     Calibrate(calibrate::command::Args),
     /// What `calibrate` measures against
     #[command(hide = true)]

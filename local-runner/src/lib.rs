@@ -1,4 +1,5 @@
-//! LLM Monitor on one machine. `main` calls [`run`]; the [`mock`] servers are public because tests drive them too.
+//! LLM Monitor on one machine. `main` calls [`run`]; the [`mock`] servers are public because tests drive them too, and the
+//! [`mock_history`] because benchmarks read it.
 
 pub mod calibrate;
 mod check;
@@ -8,7 +9,9 @@ mod cycle_command;
 mod demo;
 mod listener;
 pub mod mock;
+pub mod mock_history;
 mod output;
+mod progress;
 mod schedule;
 mod serve;
 mod signals;
@@ -54,6 +57,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
         Command::CalibrateServer => Ok(calibrate::server::run().map(|()| ExitCode::SUCCESS)?),
+        Command::MockHistory(args) => Ok(mock_history::command::run(&args)?),
         Command::Mock(args) => Ok(mock::command::run(args).await.map(|()| ExitCode::SUCCESS)?),
     }
 }
@@ -62,9 +66,12 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
 fn log_filter(command: &Command) -> &'static str {
     match command {
         Command::Serve | Command::Mock(_) => "info",
-        Command::Cycle(_) | Command::Check(_) | Command::Cost(_) | Command::Calibrate(_) | Command::CalibrateServer => {
-            "warn"
-        }
+        Command::Cycle(_)
+        | Command::Check(_)
+        | Command::Cost(_)
+        | Command::MockHistory(_)
+        | Command::Calibrate(_)
+        | Command::CalibrateServer => "warn",
         Command::Demo(_) => "error",
     }
 }
