@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod cost;
 mod cycle_command;
+mod day_counts;
 mod demo;
 mod listener;
 pub mod mock;
@@ -15,7 +16,9 @@ mod progress;
 mod schedule;
 mod serve;
 mod signals;
+mod spill;
 mod unsaved;
+mod verify;
 mod wiring;
 
 use std::{process::ExitCode, time::Duration};
@@ -53,6 +56,10 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
         Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
         Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
         Command::Check(args) => check::run(&vars().await?, &args).await,
+        Command::Verify(args) => {
+            let vars = if args.needs_settings() { vars().await? } else { Vars::default() };
+            verify::command::run(&vars, &args).await
+        }
         Command::Cost(args) => Ok(cost::run(&args)),
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
@@ -66,13 +73,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
 fn log_filter(command: &Command) -> &'static str {
     match command {
         Command::Serve | Command::Mock(_) => "info",
-        Command::Cycle(_)
-        | Command::Check(_)
-        | Command::Cost(_)
-        | Command::MockHistory(_)
-        | Command::Calibrate(_)
-        | Command::CalibrateServer => "warn",
         Command::Demo(_) => "error",
+        _ => "warn",
     }
 }
 

@@ -24,4 +24,5 @@ mod settings;
 mod streams;
 mod support;
 mod tls;
+mod tools;
 mod usage_endpoint;
