@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{calibrate, cost, mock, mock_history, verify};
+use crate::{calibrate, cost, export, mock, mock_history, verify};
 
 /// Measures what your language models really feel like, in every environment, right now and over time, and what they cost.
 #[derive(Debug, Parser)]
@@ -43,6 +43,7 @@ pub(crate) enum Command {
                             Examples:\n  llm-monitor check\n  llm-monitor check --probe     also send each model one probe"
     )]
     Check(CheckArgs),
+    Export(export::Args),
     Verify(verify::command::Args),
     /// What a month of monitoring in AWS costs: compute, requests, storage, tokens, from named prices
     #[command(after_help = "Reads no settings and asks nobody.\n\n\

@@ -8,6 +8,7 @@ mod cost;
 mod cycle_command;
 mod day_counts;
 mod demo;
+mod export;
 mod listener;
 pub mod mock;
 pub mod mock_history;
@@ -56,6 +57,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
         Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
         Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
         Command::Check(args) => check::run(&vars().await?, &args).await,
+        Command::Export(args) => export::run(&vars().await?, &args).await,
         Command::Verify(args) => {
             let vars = if args.needs_settings() { vars().await? } else { Vars::default() };
             verify::command::run(&vars, &args).await

@@ -9,7 +9,7 @@ use super::support::monitor::{Ended, Setup};
 /// Made-up rows of a day, two models and two environments, as a file.
 async fn made_up(setup: &Setup, out: &str, more: &[&str]) -> Ended {
     let args = ["mock-history", "--days", "2", "--models", "2", "--environments", "dev,prod", "--interval", "600"];
-    let ended = setup.run(&[&args, &["--until", "2026-11-24", "--out", out], more].concat()).await;
+    let ended = setup.run(&[args.as_slice(), &["--until", "2026-11-24", "--out", out], more].concat()).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     ended
 }
@@ -92,4 +92,87 @@ async fn verify_names_every_kind_of_damage_by_file_and_line() {
     let none = setup.run(&["verify", "nothing.csv"]).await;
     assert_eq!(none.code, Some(2));
     assert!(none.stderr.contains("cannot read nothing.csv"), "{}", none.stderr);
+}
+
+/// `serve` that probes nothing but what is refused at once, once an hour.
+fn quiet(setup: Setup) -> Setup {
+    let nowhere = "http://127.0.0.1:9";
+    setup.with([
+        ("DEV_USAGE_ENDPOINT", nowhere),
+        ("OLLAMA_BASE_URL", nowhere),
+        ("MONITOR_INTERVAL", "3600"),
+        ("LLM_API_TIMEOUT", "1"),
+        ("API_TOKEN", "t"),
+    ])
+}
+
+#[tokio::test]
+async fn export_gives_what_the_api_gives_while_serve_runs() {
+    let setup = quiet(Setup::new());
+    made_up(&setup, "latency_data.csv", &[]).await;
+    let mut serving = setup.serve().await;
+    serving.cycle().await;
+    let client = reqwest::Client::new();
+    let window = "from=2026-11-23T06:00:00Z&to=2026-11-24T18:00:00Z";
+    let api = async |query: &str| {
+        let url = serving.url(&format!("/api/export?{window}&{query}"));
+        let answer = client.get(url).bearer_auth("t").send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        answer.text().await.expect("a text")
+    };
+    let command = async |more: &[&str]| {
+        let from_to = ["export", "--from", "2026-11-23T06:00:00Z", "--to", "2026-11-24T18:00:00Z"];
+        let ended = setup.run(&[from_to.as_slice(), more].concat()).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stdout
+    };
+    let all = command(&[]).await;
+    assert_eq!(all.lines().count(), 1 + 36 * 6 * 4);
+    assert_eq!(all, api("").await);
+    let prod = command(&["--environment", "prod", "--model", "gpt-4o-mini", "--format", "jsonl"]).await;
+    assert_eq!(prod.lines().count(), 36 * 6);
+    assert_eq!(prod, api("environment=prod&model=gpt-4o-mini&format=jsonl").await);
+    assert_eq!(command(&["--status", "success"]).await, api("status=success").await);
+    assert_eq!(serving.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn an_exported_file_is_whole_and_safe_and_never_the_store() {
+    let setup = Setup::new();
+    let header = "model_name,environment,timestamp,latency_ms,status,simulated,error_message";
+    let rows = "=cmd|' /C calc'!A0,prod,2026-11-24T00:00:00Z,1,success,false,\n\
+                m,prod,2026-11-24T00:01:00Z,,error,false,@SUM(A1)\n\
+                m,test,2026-11-24T00:02:00Z,2,success,true,\nnonsense\n";
+    fs::write(setup.csv_path(), format!("{header}\n{rows}")).expect("written");
+    let before = setup.csv();
+    let plain = setup.run(&["export", "--output", "plain.csv"]).await;
+    assert!(
+        plain.stderr.contains("1 rows could not be read") && plain.stderr.contains("3 records"),
+        "{}",
+        plain.stderr
+    );
+    let text = read(setup.folder().join("plain.csv"));
+    assert!(text.contains("\n=cmd|") && text.contains(",@SUM(A1),"), "{text}");
+    let safe = setup.run(&["export", "--spreadsheet", "--include-simulated", "false"]).await.stdout;
+    assert!(safe.contains("\n'=cmd|") && safe.contains(",'@SUM(A1),") && safe.lines().count() == 3, "{safe}");
+    for (args, said) in [
+        (["export", "--output", "latency_data.csv"], "this is the store's own file"),
+        (["export", "--output", "no/such/folder.csv"], "cannot write no/such/folder.csv"),
+        (["export", "--from", "yesterday"], "expected a time like"),
+        (["export", "--status", "maybe"], "a status is success or error"),
+    ] {
+        let refused = setup.run(&args).await;
+        assert_eq!(refused.code, Some(2), "{args:?}");
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    assert_eq!(setup.csv(), before, "the store is not changed");
+    let left: Vec<_> =
+        fs::read_dir(setup.folder()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".llm-monitor")), "{left:?}");
+    // A reader that has enough is no failure.
+    made_up(&setup, "long.csv", &["--interval", "60"]).await;
+    let setup = setup.with([("LATENCY_DATA_CSV", "long.csv")]);
+    let (first_line, code) = setup.run_until_first_line(&["export"]).await;
+    assert!(first_line.starts_with("model_name,environment,"));
+    assert_eq!(code, Some(0));
 }

@@ -92,6 +92,16 @@ impl Setup {
         }
     }
 
+    /// Runs it, reads one line of its output, and closes the pipe.
+    pub(crate) async fn run_until_first_line(&self, args: &[&str]) -> (String, Option<i32>) {
+        let mut child = self.command(args).spawn().expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let line = lines.next_line().await.expect("UTF-8").expect("a line");
+        drop(lines);
+        let ended = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it stops");
+        (line, ended.expect("it ended").code())
+    }
+
     /// Starts `serve` on a free port and waits until it listens.
     pub(crate) async fn serve(&self) -> Serving {
         let mut command = self.command(&["serve"]);
