@@ -1,6 +1,7 @@
 //! LLM Monitor on one machine. `main` calls [`run`]; the [`mock`] servers are public because tests drive them too, and the
 //! [`mock_history`] because benchmarks read it.
 
+mod backup;
 pub mod calibrate;
 mod check;
 mod cli;
@@ -9,6 +10,7 @@ mod cycle_command;
 mod day_counts;
 mod demo;
 mod export;
+mod import;
 mod listener;
 pub mod mock;
 pub mod mock_history;
@@ -18,6 +20,7 @@ mod schedule;
 mod serve;
 mod signals;
 mod spill;
+mod transfer;
 mod unsaved;
 mod verify;
 mod wiring;
@@ -57,6 +60,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
         Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
         Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
         Command::Check(args) => check::run(&vars().await?, &args).await,
+        Command::Backup(args) => backup::command::run(&vars().await?, &args).await,
+        Command::Import(args) => import::command::run(&vars().await?, &args).await,
         Command::Export(args) => export::run(&vars().await?, &args).await,
         Command::Verify(args) => {
             let vars = if args.needs_settings() { vars().await? } else { Vars::default() };

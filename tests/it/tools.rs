@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::support::monitor::{Ended, Setup};
+use super::support::{
+    http::client,
+    monitor::{Ended, Setup},
+};
 
 /// Made-up rows of a day, two models and two environments, as a file.
 async fn made_up(setup: &Setup, out: &str, more: &[&str]) -> Ended {
@@ -112,11 +115,10 @@ async fn export_gives_what_the_api_gives_while_serve_runs() {
     made_up(&setup, "latency_data.csv", &[]).await;
     let mut serving = setup.serve().await;
     serving.cycle().await;
-    let client = reqwest::Client::new();
     let window = "from=2026-11-23T06:00:00Z&to=2026-11-24T18:00:00Z";
     let api = async |query: &str| {
         let url = serving.url(&format!("/api/export?{window}&{query}"));
-        let answer = client.get(url).bearer_auth("t").send().await.expect("an answer");
+        let answer = client().get(url).bearer_auth("t").send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         answer.text().await.expect("a text")
     };
@@ -170,7 +172,8 @@ async fn an_exported_file_is_whole_and_safe_and_never_the_store() {
         fs::read_dir(setup.folder()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".llm-monitor")), "{left:?}");
     // A reader that has enough is no failure.
-    made_up(&setup, "long.csv", &["--interval", "60"]).await;
+    let long = setup.run(&["mock-history", "--days", "3", "--models", "3", "--out", "long.csv"]).await;
+    assert_eq!(long.code, Some(0), "{}", long.stderr);
     let setup = setup.with([("LATENCY_DATA_CSV", "long.csv")]);
     let (first_line, code) = setup.run_until_first_line(&["export"]).await;
     assert!(first_line.starts_with("model_name,environment,"));

@@ -66,7 +66,7 @@ impl Setup {
         std::fs::read_to_string(self.csv_path()).expect("the CSV file")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&*BINARY);
         command
             .args(args)
