@@ -44,12 +44,10 @@ async fn a_copy_of_files_made_while_serve_runs_is_a_store_and_the_next_copies_wh
         ("LLM_API_TIMEOUT", "1"),
     ]);
     run(&setup, &MADE_UP).await;
-    // What an endpoint said, and a catalog.
+    // What an endpoint said; the monitor itself keeps catalogs.
     let usage = setup.folder().join("latency_data.d/usage/environment=dev/date=2026-11-23.csv");
     fs::create_dir_all(usage.parent().expect("a folder")).expect("made");
     fs::write(&usage, "a,b\n1,2\n").expect("written");
-    fs::create_dir_all(setup.folder().join("latency_data.d/catalog")).expect("made");
-    fs::write(setup.folder().join("latency_data.d/catalog/environment=qa.json"), "{}").expect("written");
     let mut serving = setup.serve().await;
     serving.cycle().await;
     run(&setup, &["backup", "copy"]).await;
@@ -66,7 +64,8 @@ async fn a_copy_of_files_made_while_serve_runs_is_a_store_and_the_next_copies_wh
     assert!(unchanged.contains("LATENCY_DATA_CSV=copy/latency_data.csv"), "{unchanged}");
     let read = |path: &str| fs::read_to_string(setup.folder().join(path)).expect("a copy");
     assert_eq!(read("copy/latency_data.d/usage/environment=dev/date=2026-11-23.csv"), "a,b\n1,2\n");
-    assert_eq!(read("copy/latency_data.d/catalog/environment=qa.json"), "{}");
+    let catalog = "latency_data.d/catalog/environment=qa.json";
+    assert_eq!(read(&format!("copy/{catalog}")), read(catalog));
     // Without what tells which days are the same, they are compared; nothing is doubled.
     fs::remove_file(setup.folder().join("copy/latency_data.d/backup.json")).expect("removed");
     let compared = run(&setup, &["backup", "copy"]).await.stdout;
@@ -127,7 +126,8 @@ async fn a_copy_never_takes_the_place_of_the_store_and_says_what_it_lacks() {
     assert!(itself.stderr.contains("is the store itself"), "{}", itself.stderr);
     fs::write(setup.csv_path(), format!("{}nonsense\n", setup.csv())).expect("written");
     // One more row behind it: what stands last may be torn.
-    let last = setup.csv().lines().nth(1).expect("a row").replacen("2026-11-23T00", "2026-11-23T01", 1);
+    let last = setup.csv().lines().nth(1).expect("a row").replacen("T00:00:", "T00:15:", 1);
+    let last = last.replacen("T000000Z", "T001500Z", 1);
     fs::write(setup.csv_path(), format!("{}{last}\n", setup.csv())).expect("written");
     let lacking = setup.run(&["backup", "copy"]).await;
     assert_eq!(lacking.code, Some(1), "{}", lacking.stderr);
