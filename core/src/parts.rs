@@ -10,7 +10,7 @@ use crate::{
     http::{Api, CorsPolicy},
     probe::Prober,
     settings::{Cors, Mode, Settings, StoreSettings},
-    store::{FileStore, S3Options, S3Store, Store, StoreError},
+    store::{FileOptions, FileStore, S3Options, S3Store, Store, StoreError},
     tls::SharedTls,
     usage::UsageClient,
 };
@@ -34,7 +34,9 @@ pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, PartsErro
 /// As [`open_store`], for one of several monitors.
 pub async fn open_shards_store(settings: &Settings, shard: Shard) -> Result<Arc<dyn Store>, PartsError> {
     match &settings.storing.store {
-        StoreSettings::File { path } => Ok(Arc::new(open_file(path.clone()).await?)),
+        StoreSettings::File { path } => {
+            Ok(Arc::new(open_file_with(path.clone(), settings.storing.file_options).await?))
+        }
         StoreSettings::S3(options) => {
             let writer = shard.writer(&options.writer);
             Ok(Arc::new(S3Store::new(S3Options { writer, ..(**options).clone() })))
@@ -44,8 +46,13 @@ pub async fn open_shards_store(settings: &Settings, shard: Shard) -> Result<Arc<
 
 /// The local store at `path`; reading a long history once takes a while, off the threads that serve.
 pub async fn open_file(path: PathBuf) -> Result<FileStore, StoreError> {
+    open_file_with(path, FileOptions::default()).await
+}
+
+/// As [`open_file`], with `options`.
+pub async fn open_file_with(path: PathBuf, options: FileOptions) -> Result<FileStore, StoreError> {
     let location = path.display().to_string();
-    let opened = tokio::task::spawn_blocking(move || FileStore::open(path)).await;
+    let opened = tokio::task::spawn_blocking(move || FileStore::open_with(path, options)).await;
     opened.map_err(|error| StoreError::Unusable { location, problem: error.to_string() })?
 }
 

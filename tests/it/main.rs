@@ -18,6 +18,7 @@ mod lambda_monitor;
 mod lambda_start;
 mod lateness;
 mod quirks;
+mod rotation;
 mod s3_contract;
 mod s3_faults;
 mod s3_objects;

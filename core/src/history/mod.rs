@@ -6,27 +6,35 @@
 mod cache;
 mod fold;
 mod parsed;
+mod rollup;
 mod scan;
+mod skip;
 mod skipped;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::Semaphore;
 
 use crate::{
-    record::csv,
+    record::{Environment, csv},
     store::{Scope, Segment, Store, StoreError},
 };
 
-pub use fold::FoldError;
+pub use fold::{Collect, EXACT_UP_TO, FoldError, Rows};
 pub use parsed::{Position, Row};
+pub use rollup::{Bin, Cell, Counts, Last, Phases, RELATIVE_ERROR, SeriesName, Values, bin_of, value_of};
 pub use scan::{Direction, Scan};
 
 use cache::Cache;
 use parsed::Parsed;
+use scan::Window;
+use skip::RowCounts;
 use skipped::SkippedRows;
 
 /// How many bytes of parsed segments are kept, unless said otherwise.
@@ -34,6 +42,9 @@ pub const DEFAULT_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// CSV larger than this is parsed off the threads that serve requests.
 const PARSE_INLINE_BYTES: usize = 64 * 1024;
+
+/// Segments from this size on are read in pieces, if the store divides them.
+const DIVIDED_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Segments that are parsed at the same time: more would only take memory from each other.
 const PARSED_AT_ONCE: usize = 4;
@@ -45,6 +56,11 @@ pub struct History {
     cache: Cache,
     skipped: SkippedRows,
     parsing: Semaphore,
+    counts: RowCounts,
+    /// Days whose rollups are made at the same time.
+    rolling: Semaphore,
+    /// Environments whose rollups were made here.
+    rolled: Mutex<BTreeSet<Environment>>,
 }
 
 impl History {
@@ -56,6 +72,9 @@ impl History {
             cache: Cache::new(cache_bytes),
             skipped: SkippedRows::default(),
             parsing: Semaphore::new(PARSED_AT_ONCE),
+            counts: RowCounts::default(),
+            rolling: Semaphore::new(1),
+            rolled: Mutex::default(),
         }
     }
 
@@ -75,6 +94,29 @@ impl History {
         self.store.segments(scope).await
     }
 
+    /// Whether `segment` is better read in pieces.
+    fn is_large(segment: &Segment) -> bool {
+        segment.size_bytes >= DIVIDED_BYTES
+    }
+
+    /// `segments` in the pieces in which they are read: themselves, unless they are large. Pieces outside of `window` are left
+    /// out.
+    async fn divided(&self, segments: Vec<Segment>, window: Window) -> Result<Vec<Segment>, StoreError> {
+        let mut divided = Vec::with_capacity(segments.len());
+        for segment in segments {
+            if Self::is_large(&segment) {
+                divided.extend(self.store.parts(&segment).await?.into_iter().filter(|part| window.overlaps(part)));
+            } else {
+                divided.push(segment);
+            }
+        }
+        Ok(divided)
+    }
+
+    fn rolled(&self) -> MutexGuard<'_, BTreeSet<Environment>> {
+        self.rolled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A segment's rows. Concurrent callers for one segment share one read.
     async fn load(&self, segment: &Segment) -> Result<Arc<Parsed>, StoreError> {
         self.cache.get_or_load(segment, || self.parse(segment)).await
@@ -84,8 +126,8 @@ impl History {
         let bytes = self.store.read(segment).await?;
         let first_line = segment.first_line;
         let decode = move || {
-            let decoded = csv::decode(&bytes, first_line);
-            (Parsed::new(decoded.records), decoded.problems)
+            let (table, problems) = csv::decode_table(&bytes, first_line);
+            (Parsed::new(table), problems)
         };
         let (parsed, problems) = if segment.size_bytes as usize <= PARSE_INLINE_BYTES {
             decode()
@@ -98,6 +140,7 @@ impl History {
             })?
         };
         self.skipped.note(segment, &problems);
+        self.counts.note(segment, &parsed);
         Ok(parsed)
     }
 }

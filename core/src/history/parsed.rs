@@ -1,24 +1,26 @@
 //! One segment's rows in time's order, and the total order in which rows of all segments stand.
 
-use std::{cmp::Ordering, mem::size_of, sync::Arc};
+use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use crate::record::{CycleId, Environment, Record, csv};
+use crate::record::{CycleId, Environment, Label, Record, Table, TableRow, csv};
 
-/// A segment's rows, oldest first. How they are held is this file's own business: readers see [`Row`].
+/// A segment's rows, oldest first.
 #[derive(Debug)]
 pub(super) struct Parsed {
-    records: Vec<Record>,
+    table: Table,
     bytes: usize,
 }
 
 impl Parsed {
-    pub(super) fn new(mut records: Vec<Record>) -> Self {
-        records.sort_by(compare);
-        records.shrink_to_fit();
-        let bytes = size_of::<Self>() + records.iter().map(estimate_bytes).sum::<usize>();
-        Self { records, bytes }
+    pub(super) fn new(mut table: Table) -> Self {
+        let order = in_order(&table);
+        if !order.is_sorted() {
+            table.reorder(&order);
+        }
+        let bytes = size_of::<Self>() + table.bytes();
+        Self { table, bytes }
     }
 
     /// About how much memory it takes; never 0.
@@ -26,21 +28,99 @@ impl Parsed {
         self.bytes
     }
 
-    /// The first index whose row does not satisfy `before`; rows are sorted.
-    pub(super) fn partition_point(&self, before: impl Fn(&Record) -> bool) -> usize {
-        self.records.partition_point(before)
+    /// How many rows.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
     }
 
-    /// The rows not older than `from` and older than `to`, oldest first.
-    pub(super) fn between(&self, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> &[Record] {
-        let start = from.map_or(0, |from| self.partition_point(|row| row.timestamp < from));
-        let end = to.map_or(self.records.len(), |to| self.partition_point(|row| row.timestamp < to));
-        self.records.get(start..end).unwrap_or_default()
+    /// The rows not older than `from` and older than `to`.
+    pub(super) fn between(&self, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Range<usize> {
+        let start = from.map_or(0, |from| self.first_not_before(from));
+        let end = to.map_or(self.len(), |to| self.first_not_before(to));
+        start..end.max(start)
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<&Record> {
-        self.records.get(index)
+    fn first_not_before(&self, at: DateTime<Utc>) -> usize {
+        let is_whole = at.timestamp_subsec_nanos().is_multiple_of(1_000_000);
+        let at_ms = at.timestamp_millis() + i64::from(!is_whole);
+        self.table.timestamps_ms().partition_point(|row_ms| *row_ms < at_ms)
     }
+
+    /// The first row that does not stand before `position`.
+    pub(super) fn first_from(&self, position: &Position) -> usize {
+        self.partition_point(|row| compare_to(row, position) == Ordering::Less)
+    }
+
+    /// The first row that stands after `position`.
+    pub(super) fn first_after(&self, position: &Position) -> usize {
+        self.partition_point(|row| compare_to(row, position) != Ordering::Greater)
+    }
+
+    fn partition_point(&self, before: impl Fn(&TableRow<'_>) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.row(middle).is_some_and(|row| before(&row)) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    pub(super) fn row(&self, index: usize) -> Option<TableRow<'_>> {
+        self.table.row(index)
+    }
+
+    /// How many of the rows `within` are of each environment.
+    pub(super) fn count_by_environment(&self, within: Range<usize>) -> Vec<(Environment, u64)> {
+        let mut by_label = vec![0_u64; self.labels().len()];
+        for row in within.filter_map(|index| self.row(index)) {
+            if let Some(count) = by_label.get_mut(row.label_number()) {
+                *count += 1;
+            }
+        }
+        let mut counts: Vec<(Environment, u64)> = Vec::new();
+        for (label, count) in self.labels().iter().zip(by_label) {
+            match counts.iter_mut().find(|(environment, _)| *environment == label.environment) {
+                Some((_, sum)) => *sum += count,
+                None => counts.push((label.environment.clone(), count)),
+            }
+        }
+        counts
+    }
+
+    /// What rows have in common.
+    pub(super) fn labels(&self) -> &[Label] {
+        self.table.labels()
+    }
+}
+
+/// The rows' numbers in the rows' order.
+fn in_order(table: &Table) -> Vec<u32> {
+    let mut by_name: Vec<usize> = (0..table.labels().len()).collect();
+    let name = |number: &usize| table.labels().get(*number).map(|label| (&label.environment, &label.model_name));
+    by_name.sort_by(|a, b| name(a).cmp(&name(b)));
+    // Labels of one environment and model have one rank.
+    let mut ranks = vec![0_u32; by_name.len()];
+    let mut rank = 0;
+    for (at, number) in by_name.iter().enumerate() {
+        if at > 0 && by_name.get(at - 1).and_then(&name) != name(number) {
+            rank += 1;
+        }
+        if let Some(place) = ranks.get_mut(*number) {
+            *place = rank;
+        }
+    }
+    let rows = (0..table.len()).filter_map(|index| table.row(index));
+    let key = |row: TableRow<'_>| (row.timestamp_ms(), ranks.get(row.label_number()).copied().unwrap_or(0));
+    let mut keyed: Vec<((i64, u32), u32)> = rows.zip(0..).map(|(row, index)| (key(row), index)).collect();
+    if !keyed.is_sorted_by(|a, b| a.0 < b.0) {
+        let print = |index: u32| table.row(index as usize).map(|row| fingerprint(&row));
+        keyed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| print(a.1).cmp(&print(b.1))));
+    }
+    keyed.into_iter().map(|(_, index)| index).collect()
 }
 
 /// One row as a scan meets it.
@@ -54,68 +134,73 @@ pub struct Row {
 
 impl Row {
     pub(super) fn new(parsed: Arc<Parsed>, index: usize, copy: u32) -> Option<Self> {
-        parsed.get(index)?;
+        parsed.row(index)?;
         Some(Self { parsed, index, copy })
     }
 
-    #[expect(clippy::indexing_slicing, reason = "`new` checked the index, and a parsed segment never changes")]
-    fn record(&self) -> &Record {
-        &self.parsed.records[self.index]
+    /// The row itself.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "`new` checked the index, and a parsed segment never changes"
+    )]
+    pub fn get(&self) -> TableRow<'_> {
+        self.parsed.row(self.index).expect("the index was checked")
     }
 
     /// When the probe started.
     pub fn timestamp(&self) -> DateTime<Utc> {
-        self.record().timestamp
+        self.get().timestamp()
     }
 
     /// Where the model is used.
     pub fn environment(&self) -> &Environment {
-        &self.record().environment
+        &self.get().label().environment
     }
 
     /// The model.
     pub fn model_name(&self) -> &str {
-        &self.record().model_name
+        &self.get().label().model_name
     }
 
     /// Whether the probe succeeded.
     pub fn is_success(&self) -> bool {
-        self.record().is_success()
+        self.get().is_success()
     }
 
     /// The cycle that measured it.
     pub fn cycle_id(&self) -> Option<CycleId> {
-        self.record().cycle_id
+        self.get().cycle_id()
     }
 
     /// The whole record.
     pub fn to_record(&self) -> Record {
-        self.record().clone()
+        self.get().to_record()
     }
 
     /// Where a later scan in the same direction goes on after this row.
     pub fn position(&self) -> Position {
-        let record = self.record();
+        let row = self.get();
         Position {
-            timestamp: record.timestamp,
-            environment: record.environment.clone(),
-            model_name: record.model_name.clone(),
-            fingerprint: fingerprint(record),
+            timestamp: row.timestamp(),
+            environment: row.label().environment.clone(),
+            model_name: row.label().model_name.clone(),
+            fingerprint: fingerprint(&row),
             copies: self.copy,
         }
     }
 
     /// Alike in every column.
     pub(super) fn is_copy_of(&self, other: &Self) -> bool {
-        compare(self.record(), other.record()) == Ordering::Equal
+        compare(&self.get(), &other.get()) == Ordering::Equal
     }
 
     pub(super) fn compare(&self, other: &Self) -> Ordering {
-        compare(self.record(), other.record())
+        compare(&self.get(), &other.get())
     }
 
     pub(super) fn compare_to(&self, position: &Position) -> Ordering {
-        compare_to(self.record(), position)
+        compare_to(&self.get(), position)
     }
 
     pub(super) fn copy(&self) -> u32 {
@@ -144,36 +229,27 @@ pub struct Position {
 }
 
 /// The total order of rows: time, environment, model, then the rest of the columns. `Equal` only for rows alike in all.
-fn compare(a: &Record, b: &Record) -> Ordering {
-    a.timestamp
-        .cmp(&b.timestamp)
-        .then_with(|| a.environment.cmp(&b.environment))
-        .then_with(|| a.model_name.cmp(&b.model_name))
+fn compare(a: &TableRow<'_>, b: &TableRow<'_>) -> Ordering {
+    a.timestamp_ms()
+        .cmp(&b.timestamp_ms())
+        .then_with(|| a.label().environment.cmp(&b.label().environment))
+        .then_with(|| a.label().model_name.cmp(&b.label().model_name))
         .then_with(|| fingerprint(a).cmp(&fingerprint(b)))
 }
 
-/// Where `record` stands to the row that `position` was taken from.
-pub(super) fn compare_to(record: &Record, position: &Position) -> Ordering {
-    record
-        .timestamp
+/// Where `row` stands to the row that `position` was taken from.
+fn compare_to(row: &TableRow<'_>, position: &Position) -> Ordering {
+    row.timestamp()
         .cmp(&position.timestamp)
-        .then_with(|| record.environment.cmp(&position.environment))
-        .then_with(|| record.model_name.as_str().cmp(position.model_name.as_str()))
-        .then_with(|| fingerprint(record).cmp(&position.fingerprint))
+        .then_with(|| row.label().environment.cmp(&position.environment))
+        .then_with(|| row.label().model_name.as_str().cmp(position.model_name.as_str()))
+        .then_with(|| fingerprint(row).cmp(&position.fingerprint))
 }
 
 /// FNV-1a over the row as we would write it: the same in every process and on every platform. Costly, so only looked at
 /// when all else is equal.
-fn fingerprint(record: &Record) -> u64 {
-    let mut row = Vec::with_capacity(256);
-    csv::encode(record, &mut row);
-    row.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn estimate_bytes(record: &Record) -> usize {
-    let texts = [&record.provider, &record.location, &record.served_model, &record.finish_reason];
-    let texts_bytes: usize = texts.into_iter().flatten().map(String::capacity).sum();
-    let message_bytes = record.error_message().map_or(0, str::len);
-    // 16 bytes of an allocator's overhead for each text.
-    size_of::<Record>() + record.model_name.capacity() + texts_bytes + message_bytes + 5 * 16
+fn fingerprint(row: &TableRow<'_>) -> u64 {
+    let mut text = Vec::with_capacity(256);
+    csv::encode(&row.to_record(), &mut text);
+    text.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 
 use super::{
     History,
-    parsed::{Parsed, Position, Row, compare_to},
+    parsed::{Parsed, Position, Row},
 };
 use crate::{
     record::Environment,
@@ -51,6 +51,11 @@ pub struct Scan<'a> {
     position: Option<Position>,
     last: Option<Row>,
     relists: u32,
+    /// Rows still to be passed over, and how many at first.
+    to_skip: u64,
+    to_skip_at_first: u64,
+    /// The windows and the position at first.
+    at_first: (VecDeque<Window>, Option<Position>),
 }
 
 /// A stretch of time: from (inclusive) to (exclusive), `None` being no bound.
@@ -58,6 +63,15 @@ pub struct Scan<'a> {
 pub(super) struct Window {
     pub(super) from: Option<DateTime<Utc>>,
     pub(super) to: Option<DateTime<Utc>>,
+}
+
+impl Window {
+    /// Whether `segment` may hold rows of it.
+    pub(super) fn overlaps(self, segment: &Segment) -> bool {
+        let is_too_new = self.to.is_some_and(|to| segment.earliest.is_some_and(|earliest| earliest >= to));
+        let is_too_old = self.from.is_some_and(|from| segment.latest.is_some_and(|latest| latest < from));
+        !is_too_new && !is_too_old
+    }
 }
 
 /// The segments of one window: some open, some whose turn has not come.
@@ -98,18 +112,28 @@ impl<'a> Scan<'a> {
             history,
             environments: scope.environments,
             direction,
+            at_first: (windows.clone(), position.clone()),
             windows,
             merge: None,
             position,
             last: None,
             relists: 0,
+            to_skip: 0,
+            to_skip_at_first: 0,
         }
+    }
+
+    /// Passes over the first `rows` rows, most of them without looking at them.
+    #[must_use]
+    pub fn skipping(self, rows: u64) -> Self {
+        Self { to_skip: rows, to_skip_at_first: rows, ..self }
     }
 
     /// The next row; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Row>, StoreError> {
         loop {
             match self.step().await {
+                Ok(Some(_)) if self.to_skip > 0 => self.to_skip -= 1,
                 Ok(Some(row)) => {
                     self.relists = 0;
                     self.last = Some(row.clone());
@@ -129,8 +153,16 @@ impl<'a> Scan<'a> {
                 none => match self.windows.front() {
                     Some(window) => {
                         let scope = Scope { environments: self.environments.clone(), from: window.from, to: window.to };
-                        let segments = self.history.segments(&scope).await?;
-                        none.insert(Merge::new(*window, segments, self.direction))
+                        let mut segments = self.history.segments(&scope).await?;
+                        let mut window = *window;
+                        if self.to_skip > 0 && self.direction == Direction::NewestFirst && self.position.is_none() {
+                            segments = self.history.divided(segments, window).await?;
+                            let environments = self.environments.as_deref();
+                            let skipped = self.history.skip(&segments, window, environments, self.to_skip).await?;
+                            self.to_skip -= skipped.rows;
+                            window.to = skipped.until.or(window.to);
+                        }
+                        none.insert(Merge::new(window, segments, self.direction))
                     }
                     None => return Ok(None),
                 },
@@ -139,6 +171,14 @@ impl<'a> Scan<'a> {
                 let turn = merge.take_turn(self.direction);
                 if turn.is_empty() {
                     break;
+                }
+                // A large segment is read in pieces, each when its own turn comes.
+                if turn.iter().any(History::is_large) {
+                    let parts = self.history.divided(turn.clone(), merge.window).await?;
+                    if parts != turn {
+                        merge.put_back(parts, self.direction);
+                        continue;
+                    }
                 }
                 let loads = turn.iter().map(|segment| self.history.load(segment));
                 for parsed in try_join_all(loads).await? {
@@ -165,6 +205,10 @@ impl<'a> Scan<'a> {
         self.relists += 1;
         if let Some(last) = self.last.take() {
             self.position = Some(last.position());
+        } else if self.to_skip_at_first > 0 && self.position == self.at_first.1 {
+            // Nothing came out yet, so it can begin again; what was passed over may not be where it was.
+            self.windows = self.at_first.0.clone();
+            self.to_skip = self.to_skip_at_first;
         }
         self.merge = None;
     }
@@ -209,17 +253,20 @@ pub(super) fn windows(whole: Window, direction: Direction, now: DateTime<Utc>) -
 }
 
 impl Merge {
-    fn new(window: Window, mut pending: Vec<Segment>, direction: Direction) -> Self {
-        pending.retain(|segment| {
-            let is_too_new = window.to.is_some_and(|to| segment.earliest.is_some_and(|earliest| earliest >= to));
-            let is_too_old = window.from.is_some_and(|from| segment.latest.is_some_and(|latest| latest < from));
-            !is_too_new && !is_too_old
-        });
-        pending.sort_by(|a, b| match direction {
+    fn new(window: Window, segments: Vec<Segment>, direction: Direction) -> Self {
+        let mut merge = Self { window, pending: Vec::new(), open: BinaryHeap::new(), previous: None };
+        merge.put_back(segments, direction);
+        merge
+    }
+
+    /// Takes `segments` up into those whose turn has not come.
+    fn put_back(&mut self, segments: Vec<Segment>, direction: Direction) {
+        let window = self.window;
+        self.pending.extend(segments.into_iter().filter(|segment| window.overlaps(segment)));
+        self.pending.sort_by(|a, b| match direction {
             Direction::NewestFirst => compare_latest(a.latest, b.latest),
             Direction::OldestFirst => b.earliest.cmp(&a.earliest),
         });
-        Self { window, pending, open: BinaryHeap::new(), previous: None }
     }
 
     fn is_done(&self) -> bool {
@@ -263,21 +310,15 @@ impl Merge {
         environments: Option<&[Environment]>,
         direction: Direction,
     ) {
-        let mut rows = Range {
-            start: self.window.from.map_or(0, |from| parsed.partition_point(|row| row.timestamp < from)),
-            end: self.window.to.map_or(usize::MAX, |to| parsed.partition_point(|row| row.timestamp < to)),
-        };
-        rows.end = rows.end.min(parsed.partition_point(|_| true));
+        let mut rows = parsed.between(self.window.from, self.window.to);
         // Rows equal to the position's stay in: which copies were read is told when all copies are side by side.
         if let Some(position) = position {
             match direction {
                 Direction::OldestFirst => {
-                    let start = parsed.partition_point(|row| compare_to(row, position) == Ordering::Less);
-                    rows.start = rows.start.max(start);
+                    rows.start = rows.start.max(parsed.first_from(position));
                 }
                 Direction::NewestFirst => {
-                    let end = parsed.partition_point(|row| compare_to(row, position) != Ordering::Greater);
-                    rows.end = rows.end.min(end);
+                    rows.end = rows.end.min(parsed.first_after(position));
                 }
             }
         }
@@ -311,8 +352,8 @@ impl Run {
                 Direction::OldestFirst => rows.next()?,
                 Direction::NewestFirst => rows.next_back()?,
             };
-            let record = parsed.get(index)?;
-            if environments.is_none_or(|wanted| wanted.contains(&record.environment)) {
+            let environment = &parsed.row(index)?.label().environment;
+            if environments.is_none_or(|wanted| wanted.contains(environment)) {
                 let row = Row::new(Arc::clone(&parsed), index, 1)?;
                 return Some(Self { row, parsed, rest: rows, direction });
             }

@@ -140,7 +140,7 @@ async fn badge(api: &Api, environment: Environment, model: &str, now: DateTime<U
         include_simulated: true,
         rows_at_most: ROWS_AT_MOST,
     };
-    let summary = summaries(&api.history, &selection, &[Column::Model]).await?.into_iter().next();
+    let summary = summaries(&api.history, &selection, &[Column::Model]).await?.0.into_iter().next();
     let (message, color) = match summary {
         Some((_, summary)) => state(summary, now - stale_after(api)),
         None => unknown(),

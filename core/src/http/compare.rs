@@ -208,8 +208,9 @@ pub(super) async fn show(
         include_simulated,
         rows_at_most: ROWS_AT_MOST,
     };
-    let found_a = side(&api.history, &selection(&a), metric).await?;
-    let found_b = side(&api.history, &selection(&b), metric).await?;
+    let (found_a, is_a_exact) = side(&api.history, &selection(&a), metric).await?;
+    let (found_b, is_b_exact) = side(&api.history, &selection(&b), metric).await?;
+    let exact = is_a_exact && is_b_exact;
     let (a, b) = (ComparedSide::new(&a, &found_a), ComparedSide::new(&b, &found_b));
 
     let mut pairs: BTreeMap<String, (Side, Side)> = BTreeMap::new();
@@ -226,7 +227,7 @@ pub(super) async fn show(
         tokio::task::yield_now().await;
     }
     let (metric, unit, confidence) = (metric.as_str(), "ms", 0.95);
-    Ok(Json(CompareAnswer { exact: true, metric, unit, confidence, include_simulated, a, b, models }))
+    Ok(Json(CompareAnswer { exact, metric, unit, confidence, include_simulated, a, b, models }))
 }
 
 /// A side as it was asked for.

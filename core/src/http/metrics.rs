@@ -21,9 +21,9 @@ use super::{
     window::{ROWS_AT_MOST, kind_word},
 };
 use crate::{
-    history::FoldError,
+    history::{FoldError, Rows},
     query::{BUCKET_BOUNDS_MS, COUNTED, Counter, Counters, Histogram, Labels, Names},
-    record::{Metric, Record},
+    record::{Metric, TableRow},
     store::Scope,
 };
 
@@ -131,10 +131,11 @@ async fn count(
     }
     let scope = Scope { environments: Some(api.environments.clone()), from: Some(from), to };
     let start = || (before.clone(), names.clone());
-    let add = |(counters, names): &mut (Counters, BoundedNames), record: &Record| {
-        counters.add(record, &mut names.models, &mut names.providers);
+    let add = |(counters, names): &mut (Counters, BoundedNames), row: &TableRow<'_>| {
+        counters.add(row, &mut names.models, &mut names.providers);
     };
-    api.history.fold(&scope, ROWS_AT_MOST, start, add).await
+    let rows = Rows { scope: &scope, wants: |_: &str| true, at_most: ROWS_AT_MOST };
+    api.history.fold(&rows, start, add).await
 }
 
 fn text(api: &Api, since: DateTime<Utc>, counters: &Counters) -> String {

@@ -16,6 +16,7 @@ use super::{
     window::{Window, WindowParameters, kind_word, rounded_ms, rounded_share},
 };
 use crate::{
+    history::EXACT_UP_TO,
     query::{self, Buckets, Figure, Series, Statistic},
     record::Metric,
 };
@@ -29,6 +30,7 @@ const BUCKETS_WANTED: i64 = 300;
 /// The steps to choose from, in seconds: 1 min to 1 week.
 const STEPS: [i64; 13] =
     [60, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 2 * 86_400, 7 * 86_400];
+const SECONDS_PER_HOUR: i64 = 3_600;
 /// A year.
 const STEP_MAX_SECONDS: i64 = 366 * 86_400;
 
@@ -160,7 +162,7 @@ pub(super) async fn show(
     let (window, selection) = (window.window()?, window.selection(window.window()?)?);
     let buckets = parameters.buckets(window)?;
     let selected: Vec<Statistic> = statistics.iter().map(|(_, statistic)| *statistic).collect();
-    let series = query::series(&api.history, &selection, &columns, figure, &selected, &buckets).await?;
+    let (series, exact) = query::series(&api.history, &selection, &columns, figure, &selected, &buckets).await?;
     if series.len().saturating_mul(buckets.count()) > CELLS_MAX {
         let accepted = format!("a longer step or fewer models: over all series at most {CELLS_MAX} buckets are made");
         return Err(ApiError::parameter("step", &parameters.step, accepted));
@@ -169,7 +171,7 @@ pub(super) async fn show(
     Ok(Json(SeriesAnswer {
         from: timestamp_text(window.from),
         to: timestamp_text(window.to),
-        exact: true,
+        exact,
         metric: if parameters.metric.is_empty() { Metric::LatencyMs.to_string() } else { parameters.metric },
         unit: unit(figure),
         step_seconds: buckets.step_seconds(),
@@ -215,8 +217,11 @@ impl SeriesParameters {
     fn buckets(&self, window: Window) -> Result<Buckets, ApiError> {
         let length_seconds = (window.to - window.from).num_seconds();
         let step_seconds = if self.step.is_empty() {
-            let wanted = length_seconds / BUCKETS_WANTED;
+            // Long windows in full hours, which is what rollups know.
+            let least = if window.to - window.from > EXACT_UP_TO { SECONDS_PER_HOUR } else { 0 };
+            let wanted = (length_seconds / BUCKETS_WANTED).max(least);
             let longest = (length_seconds / BUCKETS_MAX + 1).max(STEPS.last().copied().unwrap_or(1));
+            let longest = (longest / SECONDS_PER_HOUR + 1) * SECONDS_PER_HOUR;
             STEPS.into_iter().find(|step| *step >= wanted).unwrap_or(longest)
         } else {
             seconds(&self.step).filter(|step| (1..=STEP_MAX_SECONDS).contains(step)).ok_or_else(|| {

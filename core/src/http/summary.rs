@@ -246,12 +246,12 @@ pub(super) async fn show(
     let window = parameters.window()?;
     let selection = parameters.selection(window)?;
     let columns = grouping.columns()?;
-    let summaries = query::summaries(&api.history, &selection, &columns).await?;
+    let (summaries, exact) = query::summaries(&api.history, &selection, &columns).await?;
     let groups: Vec<_> = summaries.into_iter().map(|(key, summary)| GroupSummary::new(key, summary)).collect();
     Ok(Json(SummaryAnswer {
         from: timestamp_text(window.from),
         to: timestamp_text(window.to),
-        exact: true,
+        exact,
         group_by: columns.into_iter().map(Column::as_str).collect(),
         include_simulated: selection.include_simulated,
         simulated_left_out: groups.iter().map(|group| group.simulated_left_out).sum(),

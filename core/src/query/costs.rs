@@ -7,8 +7,8 @@ use rust_decimal::Decimal;
 
 use super::Selection;
 use crate::{
-    history::{FoldError, History},
-    record::{Environment, Record},
+    history::{Cell, Collect, FoldError, History},
+    record::{Environment, TableRow},
     usage::{KeptRow, UsageEntry},
 };
 
@@ -159,10 +159,9 @@ pub struct Probed {
 }
 
 impl Probed {
-    fn add(&mut self, record: &Record) {
-        self.probes += 1;
-        self.cost_usd = self.cost_usd.saturating_add(record.cost.unwrap_or_default());
-        self.unpriced += u64::from(record.is_success() && record.cost.is_none());
+    fn of(row: &TableRow<'_>) -> Self {
+        let cost = row.cost();
+        Self { cost_usd: cost.unwrap_or_default(), probes: 1, unpriced: u64::from(row.is_success() && cost.is_none()) }
     }
 
     /// Other probes on top.
@@ -186,23 +185,42 @@ pub struct MonitoringCosts {
     pub simulated_left_out: u64,
 }
 
-/// Sums up what the probes of `selection` cost. Simulated rows never count.
+impl MonitoringCosts {
+    fn add(&mut self, date: NaiveDate, environment: &Environment, model: &str, probed: &Probed) {
+        self.total.and(probed);
+        self.days.entry((date, environment.clone())).or_default().and(probed);
+        let models = self.models.entry(environment.clone()).or_default();
+        match models.get_mut(model) {
+            Some(known) => known.and(probed),
+            None => drop(models.insert(model.to_owned(), *probed)),
+        }
+    }
+}
+
+impl Collect for MonitoringCosts {
+    fn row(&mut self, row: &TableRow<'_>) {
+        let label = row.label();
+        if label.simulated {
+            self.simulated_left_out += 1;
+            return;
+        }
+        self.add(row.timestamp().date_naive(), &label.environment, &label.model_name, &Probed::of(row));
+    }
+
+    fn cell(&mut self, cell: &Cell<'_>) {
+        let (counts, name) = (cell.counts(), cell.name());
+        if name.simulated {
+            self.simulated_left_out += counts.count;
+            return;
+        }
+        let probed =
+            Probed { cost_usd: counts.cost_usd.unwrap_or_default(), probes: counts.count, unpriced: counts.unpriced };
+        let date = DateTime::from_timestamp(cell.start_seconds(), 0).unwrap_or_default().date_naive();
+        self.add(date, cell.environment(), &name.model_name, &probed);
+    }
+}
+
+/// Sums up what the probes of `selection` cost, exactly. Simulated rows never count.
 pub async fn monitoring_costs(history: &History, selection: &Selection) -> Result<MonitoringCosts, FoldError> {
-    let costs = history.fold(&selection.scope, selection.rows_at_most, MonitoringCosts::default, |costs, record| {
-        if !selection.wants(record) {
-            return;
-        }
-        if record.simulated {
-            costs.simulated_left_out += 1;
-            return;
-        }
-        costs.total.add(record);
-        costs.days.entry((record.timestamp.date_naive(), record.environment.clone())).or_default().add(record);
-        let models = costs.models.entry(record.environment.clone()).or_default();
-        match models.get_mut(&record.model_name) {
-            Some(model) => model.add(record),
-            None => models.entry(record.model_name.clone()).or_default().add(record),
-        }
-    });
-    costs.await
+    Ok(history.collect(&selection.rows(), &[], MonitoringCosts::default).await?.0)
 }

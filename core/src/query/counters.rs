@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use crate::record::{ErrorKind, Metric, Record};
+use crate::record::{ErrorKind, Metric, TableRow};
 
 /// Upper bounds of the histograms' buckets, in milliseconds: 0.01 s to 81.92 s, doubling. What is longer is only in the count.
 pub const BUCKET_BOUNDS_MS: [u32; 14] =
@@ -97,34 +97,35 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counts `record` under bounded names.
-    pub fn add(&mut self, record: &Record, models: &mut Names, providers: &mut Names) {
-        if record.simulated {
-            *self.simulated.entry(record.environment.to_string()).or_default() += 1;
+    /// Counts `row` under bounded names.
+    pub fn add(&mut self, row: &TableRow<'_>, models: &mut Names, providers: &mut Names) {
+        let label = row.label();
+        if label.simulated {
+            *self.simulated.entry(label.environment.to_string()).or_default() += 1;
             return;
         }
-        let model = models.bounded(&record.model_name).to_owned();
-        let provider = providers.bounded(record.provider.as_deref().unwrap_or_default()).to_owned();
-        self.measured.entry((record.environment.to_string(), model, provider)).or_default().add(record);
+        let model = models.bounded(&label.model_name).to_owned();
+        let provider = providers.bounded(label.provider.as_deref().unwrap_or_default()).to_owned();
+        self.measured.entry((label.environment.to_string(), model, provider)).or_default().add(row);
     }
 }
 
 impl Counter {
-    fn add(&mut self, record: &Record) {
-        let is_success = record.is_success();
-        if self.last.is_none_or(|(last, _)| last <= record.timestamp) {
-            self.last = Some((record.timestamp, is_success));
+    fn add(&mut self, row: &TableRow<'_>) {
+        let is_success = row.is_success();
+        if self.last.is_none_or(|(last, _)| last <= row.timestamp()) {
+            self.last = Some((row.timestamp(), is_success));
         }
-        self.input_tokens = self.input_tokens.saturating_add(record.input_tokens.unwrap_or(0));
-        self.output_tokens = self.output_tokens.saturating_add(record.output_tokens.unwrap_or(0));
-        self.cost_usd = self.cost_usd.saturating_add(record.cost.unwrap_or_default());
+        self.input_tokens = self.input_tokens.saturating_add(row.input_tokens().unwrap_or(0));
+        self.output_tokens = self.output_tokens.saturating_add(row.output_tokens().unwrap_or(0));
+        self.cost_usd = self.cost_usd.saturating_add(row.cost().unwrap_or_default());
         if !is_success {
-            *self.failures.entry(record.error_kind()).or_default() += 1;
+            *self.failures.entry(row.error_kind()).or_default() += 1;
             return;
         }
         self.successes += 1;
         for (metric, histogram) in COUNTED.into_iter().zip(&mut self.histograms) {
-            if let Some(ms) = metric.of(record) {
+            if let Some(ms) = row.ms(metric) {
                 histogram.add(ms);
             }
         }

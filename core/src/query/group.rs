@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use crate::record::Record;
+use crate::{history::Cell, record::TableRow};
 
 /// A column that rows are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,55 +59,82 @@ pub struct GroupKey {
     pub provider: Option<String>,
 }
 
-/// Groups by what their rows have in common, in alphabetical order.
+/// Groups by what their rows have in common.
 #[derive(Debug, Clone)]
 pub struct Groups<G> {
     columns: Vec<Column>,
-    /// By environment, model and provider; an empty word where rows are not grouped by it. Nested, so that a row's group is
-    /// found without making a key of it.
-    tree: BTreeMap<String, BTreeMap<String, BTreeMap<String, G>>>,
+    members: Vec<G>,
+    by_key: BTreeMap<GroupKey, usize>,
+    /// The table whose labels were looked at last, and by their numbers: in which group each is. Rows come table by table,
+    /// so names are compared once for a table and not once for a row.
+    table_serial: u64,
+    by_label: Vec<Option<usize>>,
 }
 
 impl<G: Default> Groups<G> {
     /// No groups yet.
     pub fn by(columns: &[Column]) -> Self {
-        Self { columns: columns.to_vec(), tree: BTreeMap::new() }
+        let columns = columns.to_vec();
+        Self { columns, members: Vec::new(), by_key: BTreeMap::new(), table_serial: 0, by_label: Vec::new() }
     }
 
-    /// The group that `record` belongs to.
-    pub fn of(&mut self, record: &Record) -> &mut G {
-        let word = |column, word| if self.columns.contains(&column) { word } else { "" };
-        let environment = word(Column::Environment, record.environment.as_str());
-        let model = word(Column::Model, record.model_name.as_str());
-        let provider = word(Column::Provider, record.provider.as_deref().unwrap_or_default());
-        below(below(below(&mut self.tree, environment), model), provider)
+    /// The group that `row` belongs to.
+    pub fn of(&mut self, row: &TableRow<'_>) -> &mut G {
+        let label = row.label();
+        let names = || (label.environment.as_str(), label.model_name.as_str(), label.provider.as_deref());
+        self.labelled(row.table_serial(), row.label_number(), names)
     }
 
-    /// Every group with its key.
-    pub fn into_groups(self) -> Vec<(GroupKey, G)> {
-        let Self { columns, tree } = self;
-        let word = |column, word: &str| columns.contains(&column).then(|| word.to_owned());
-        let mut groups = Vec::new();
-        for (environment, models) in tree {
-            for (model, providers) in models {
-                for (provider, group) in providers {
-                    let key = GroupKey {
-                        environment: word(Column::Environment, &environment),
-                        model_name: word(Column::Model, &model),
-                        provider: word(Column::Provider, &provider),
-                    };
-                    groups.push((key, group));
-                }
-            }
+    /// The group that the rows of `cell` belong to.
+    pub fn of_cell(&mut self, cell: &Cell<'_>) -> &mut G {
+        let name = cell.name();
+        let names = || (cell.environment().as_str(), name.model_name.as_str(), name.provider.as_deref());
+        self.labelled(cell.day_serial(), cell.name_number(), names)
+    }
+
+    /// The group of the label `number` of the table `serial`, which stands for `names`: environment, model and provider.
+    fn labelled<'n>(
+        &mut self,
+        serial: u64,
+        number: usize,
+        names: impl Fn() -> (&'n str, &'n str, Option<&'n str>),
+    ) -> &mut G {
+        if self.table_serial != serial {
+            self.table_serial = serial;
+            self.by_label.clear();
         }
-        groups
+        if self.by_label.len() <= number {
+            self.by_label.resize(number + 1, None);
+        }
+        let known = self.by_label.get(number).copied().flatten();
+        let at = known.unwrap_or_else(|| {
+            let at = self.find(names());
+            if let Some(place) = self.by_label.get_mut(number) {
+                *place = Some(at);
+            }
+            at
+        });
+        #[expect(clippy::expect_used, reason = "every number that is handed out is that of a group")]
+        self.members.get_mut(at).expect("the group is there")
     }
-}
 
-fn below<'a, T: Default>(map: &'a mut BTreeMap<String, T>, word: &str) -> &'a mut T {
-    if !map.contains_key(word) {
-        map.insert(word.to_owned(), T::default());
+    fn find(&mut self, (environment, model, provider): (&str, &str, Option<&str>)) -> usize {
+        let word = |column, word: &str| self.columns.contains(&column).then(|| word.to_owned());
+        let key = GroupKey {
+            environment: word(Column::Environment, environment),
+            model_name: word(Column::Model, model),
+            provider: word(Column::Provider, provider.unwrap_or_default()),
+        };
+        *self.by_key.entry(key).or_insert_with(|| {
+            self.members.push(G::default());
+            self.members.len() - 1
+        })
     }
-    #[expect(clippy::expect_used, reason = "inserted above; `entry` would cost an allocation for every row")]
-    map.get_mut(word).expect("the entry was just made")
+
+    /// Every group with its key, in alphabetical order.
+    pub fn into_groups(self) -> Vec<(GroupKey, G)> {
+        let mut groups: Vec<Option<G>> = self.members.into_iter().map(Some).collect();
+        let mut take = |at: usize| groups.get_mut(at).and_then(Option::take);
+        self.by_key.into_iter().filter_map(|(key, at)| Some((key, take(at)?))).collect()
+    }
 }

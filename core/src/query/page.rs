@@ -37,8 +37,10 @@ pub struct Page {
 /// Reads one page. Reads on until one matching record beyond the page is met, so that `next` is never a promise of nothing.
 pub async fn page(history: &History, query: &RecordQuery) -> Result<Page, StoreError> {
     let position = query.after.clone().map(|cursor| cursor.0);
-    let mut scan = history.scan(query.scope.clone(), query.direction, position);
-    let mut to_skip = query.skip;
+    // Without a filter every row counts, so that whole segments can be passed over.
+    let all_at_once = if query.filter == Filter::default() { query.skip } else { 0 };
+    let mut scan = history.scan(query.scope.clone(), query.direction, position).skipping(all_at_once);
+    let mut to_skip = query.skip - all_at_once;
     let mut records = Vec::new();
     let mut last = None;
     let mut looked_at: u32 = 0;

@@ -1,4 +1,4 @@
-use crate::{record::Record, store::Scope};
+use crate::{history::Rows, store::Scope};
 
 /// Which rows figures are made of.
 #[derive(Debug, Clone, Default)]
@@ -14,8 +14,9 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether `record` is of a wanted model.
-    pub fn wants(&self, record: &Record) -> bool {
-        self.models.as_ref().is_none_or(|models| models.contains(&record.model_name))
+    /// The rows, as the history takes them.
+    pub(super) fn rows(&self) -> Rows<'_, impl Fn(&str) -> bool> {
+        let wants = |model: &str| self.models.as_ref().is_none_or(|models| models.iter().any(|wanted| wanted == model));
+        Rows { scope: &self.scope, wants, at_most: self.rows_at_most }
     }
 }

@@ -10,9 +10,11 @@ use super::{
     sample::{Sample, Statistic},
 };
 use crate::{
-    history::{FoldError, History},
-    record::{ErrorKind, Metric, Record},
+    history::{self, Collect, FoldError, History},
+    record::{ErrorKind, Metric, TableRow},
 };
+
+const SECONDS_PER_HOUR: i64 = 3_600;
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +70,14 @@ impl Buckets {
         (0..i64::try_from(self.count).unwrap_or(0)).map(move |n| first + TimeDelta::seconds(n.saturating_mul(step)))
     }
 
-    fn index(&self, at: DateTime<Utc>) -> Option<usize> {
-        let seconds = at.timestamp().checked_sub(self.first.timestamp())?;
+    /// Whether each begins and ends at full hours.
+    fn are_of_hours(&self) -> bool {
+        self.step_seconds % SECONDS_PER_HOUR == 0
+    }
+
+    /// Which holds the instant so many seconds after 1970.
+    fn index(&self, at_seconds: i64) -> Option<usize> {
+        let seconds = at_seconds.checked_sub(self.first.timestamp())?;
         usize::try_from(seconds.div_euclid(self.step_seconds)).ok().filter(|index| *index < self.count)
     }
 }
@@ -101,7 +109,8 @@ pub struct Series {
 struct Line {
     /// Only buckets with rows are there.
     cells: BTreeMap<usize, Cell>,
-    newest: Option<(DateTime<Utc>, Option<String>)>,
+    /// Milliseconds since 1970, and who served the model then.
+    newest: Option<(i64, Option<String>)>,
     simulated: u64,
     simulated_left_out: u64,
 }
@@ -115,7 +124,29 @@ struct Cell {
     sum: Option<Decimal>,
 }
 
-/// Draws `figure` of the rows of `selection`. `statistics` are those of a duration; other figures have one value a bucket.
+struct Collected<'a> {
+    groups: Groups<Line>,
+    buckets: &'a Buckets,
+    figure: Figure,
+    include_simulated: bool,
+}
+
+impl Collect for Collected<'_> {
+    fn row(&mut self, row: &TableRow<'_>) {
+        if let Some(index) = self.buckets.index(row.timestamp_ms().div_euclid(1_000)) {
+            self.groups.of(row).add(row, index, self.figure, self.include_simulated);
+        }
+    }
+
+    fn cell(&mut self, cell: &history::Cell<'_>) {
+        if let Some(index) = self.buckets.index(cell.start_seconds()) {
+            self.groups.of_cell(cell).add_cell(cell, index, self.figure, self.include_simulated);
+        }
+    }
+}
+
+/// Draws `figure` of the rows of `selection`. `statistics` are those of a duration; other figures have one value a bucket. Says
+/// whether the values are exact: else percentiles are off by 1 % at most.
 pub async fn series(
     history: &History,
     selection: &Selection,
@@ -123,48 +154,92 @@ pub async fn series(
     figure: Figure,
     statistics: &[Statistic],
     buckets: &Buckets,
-) -> Result<Vec<Series>, FoldError> {
-    let start = || Groups::<Line>::by(columns);
-    let groups = history.fold(&selection.scope, selection.rows_at_most, start, |groups, record| {
-        if let Some(index) = buckets.index(record.timestamp).filter(|_| selection.wants(record)) {
-            groups.of(record).add(record, index, figure, selection.include_simulated);
-        }
-    });
-    let groups = groups.await?.into_groups();
-    Ok(groups.into_iter().map(|(key, line)| line.into_series(key, figure, statistics, buckets.count)).collect())
+) -> Result<(Vec<Series>, bool), FoldError> {
+    let include_simulated = selection.include_simulated;
+    let start = || Collected { groups: Groups::by(columns), buckets, figure, include_simulated };
+    let rows = selection.rows();
+    let (collected, is_exact) = match figure {
+        // An hour of rows is in one bucket.
+        Figure::Duration(metric) if buckets.are_of_hours() => history.collect(&rows, &[metric], start).await?,
+        _ if buckets.are_of_hours() => (history.collect(&rows, &[], start).await?.0, true),
+        _ => (history.fold(&rows, start, Collected::row).await?, true),
+    };
+    let groups = collected.groups.into_groups();
+    let series = groups.into_iter().map(|(key, line)| line.into_series(key, figure, statistics, buckets.count));
+    Ok((series.collect(), is_exact))
 }
 
 impl Line {
-    fn add(&mut self, record: &Record, index: usize, figure: Figure, include_simulated: bool) {
+    fn add(&mut self, row: &TableRow<'_>, index: usize, figure: Figure, include_simulated: bool) {
+        let label = row.label();
         match &mut self.newest {
-            Some((newest, _)) if *newest > record.timestamp => {}
+            Some((newest, _)) if *newest > row.timestamp_ms() => {}
             // Nearly every row is the newest so far: its provider is only taken over where it is another one.
-            Some((newest, provider)) if *provider == record.provider => *newest = record.timestamp,
-            newest => *newest = Some((record.timestamp, record.provider.clone())),
+            Some((newest, provider)) if *provider == label.provider => *newest = row.timestamp_ms(),
+            newest => *newest = Some((row.timestamp_ms(), label.provider.clone())),
         }
-        if record.simulated && !include_simulated {
+        if label.simulated && !include_simulated {
             self.simulated_left_out += 1;
             return;
         }
-        self.simulated += u64::from(record.simulated);
+        self.simulated += u64::from(label.simulated);
         let cell = self.cells.entry(index).or_default();
         cell.count += 1;
-        if record.is_success() {
+        if row.is_success() {
             cell.successes += 1;
         } else {
-            *cell.failures.entry(record.error_kind()).or_default() += 1;
+            *cell.failures.entry(row.error_kind()).or_default() += 1;
         }
         let amount = match figure {
             Figure::Duration(metric) => {
-                if let Some(ms) = metric.of(record).filter(|_| record.is_success()) {
+                if let Some(ms) = row.ms(metric).filter(|_| row.is_success()) {
                     cell.sample.add(ms);
                 }
                 None
             }
             Figure::SuccessRate => None,
-            Figure::Cost => record.cost,
-            Figure::InputTokens => record.input_tokens.map(Decimal::from),
-            Figure::OutputTokens => record.output_tokens.map(Decimal::from),
+            Figure::Cost => row.cost(),
+            Figure::InputTokens => row.input_tokens().map(Decimal::from),
+            Figure::OutputTokens => row.output_tokens().map(Decimal::from),
+        };
+        if let Some(amount) = amount {
+            cell.sum = Some(cell.sum.unwrap_or_default().saturating_add(amount));
+        }
+    }
+
+    fn add_cell(&mut self, hour: &history::Cell<'_>, index: usize, figure: Figure, include_simulated: bool) {
+        let (counts, name) = (hour.counts(), hour.name());
+        let newest = counts.last.as_ref().map_or(0, |last| last.timestamp.timestamp_millis());
+        match &mut self.newest {
+            Some((known, _)) if *known > newest => {}
+            Some((known, provider)) if *provider == name.provider => *known = newest,
+            known => *known = Some((newest, name.provider.clone())),
+        }
+        if name.simulated && !include_simulated {
+            self.simulated_left_out += counts.count;
+            return;
+        }
+        if name.simulated {
+            self.simulated += counts.count;
+        }
+        let cell = self.cells.entry(index).or_default();
+        cell.count += counts.count;
+        cell.successes += counts.successes;
+        for (kind, count) in &counts.failures {
+            *cell.failures.entry(*kind).or_default() += count;
+        }
+        let [input_tokens, output_tokens, ..] = counts.tokens;
+        let amount = match figure {
+            Figure::Duration(metric) => {
+                if let Some(values) = hour.values(metric) {
+                    cell.sample.add_binned(&values);
+                }
+                None
+            }
+            Figure::SuccessRate => None,
+            Figure::Cost => counts.cost_usd,
+            Figure::InputTokens => input_tokens.map(Decimal::from),
+            Figure::OutputTokens => output_tokens.map(Decimal::from),
         };
         if let Some(amount) = amount {
             cell.sum = Some(cell.sum.unwrap_or_default().saturating_add(amount));

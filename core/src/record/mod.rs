@@ -8,6 +8,7 @@ mod cycle_id;
 mod environment;
 mod error_kind;
 mod metric;
+mod table;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -16,6 +17,7 @@ pub use cycle_id::{CycleId, InvalidCycleId};
 pub use environment::{Environment, InvalidEnvironment};
 pub use error_kind::ErrorKind;
 pub use metric::{Metric, UnknownMetric};
+pub use table::{Label, Table, TableRow};
 
 /// Longest `error_message` a record holds, in characters.
 pub const ERROR_MESSAGE_MAX_CHARS: usize = 200;
@@ -207,7 +209,7 @@ pub fn one_line(text: &str) -> Option<String> {
 }
 
 /// Who counted a record's tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenSource {
     /// The provider reported them.
     Provider,

@@ -1,13 +1,20 @@
 use std::path::PathBuf;
 
-use super::{Host, urls::http_url, vars::Source};
-use crate::store::{AppendMode, Encryption, S3Access, S3Keys, S3Options};
+use super::{
+    Host,
+    urls::http_url,
+    vars::{Source, whole},
+};
+use crate::store::{AppendMode, Encryption, FileOptions, S3Access, S3Keys, S3Options};
 
 /// Where records go.
 #[derive(Debug, Clone)]
 pub struct Storing {
     /// `STORE`, default `file` locally and `s3` in Lambda.
     pub store: StoreSettings,
+    /// What the local file does with days that are over: `LATENCY_DATA_ROTATE`, default `on`, and `RETENTION_DAYS`, default:
+    /// keep for ever.
+    pub file_options: FileOptions,
 }
 
 /// A store and where it is.
@@ -34,7 +41,29 @@ pub(super) fn read(source: &mut Source<'_>, host: Host, location: &str) -> Stori
     });
     let path = PathBuf::from(source.get("LATENCY_DATA_CSV").unwrap_or("latency_data.csv"));
     let s3 = is_s3.then(|| s3(source, location)).flatten();
-    Storing { store: s3.map_or(StoreSettings::File { path }, |options| StoreSettings::S3(Box::new(options))) }
+    let file_options = file_options(source, is_s3);
+    Storing {
+        file_options,
+        store: s3.map_or(StoreSettings::File { path }, |options| StoreSettings::S3(Box::new(options))),
+    }
+}
+
+fn file_options(source: &mut Source<'_>, is_s3: bool) -> FileOptions {
+    let rotate = source.parse("LATENCY_DATA_ROTATE", true, "on or off", |text| match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    });
+    let expected = if is_s3 {
+        "nothing with STORE=s3: there an expiration rule of the bucket itself deletes (docs/DEPLOY.md)"
+    } else {
+        "whole days, 1 to 36500, or nothing to keep records for ever"
+    };
+    let retention_days = source.parse("RETENTION_DAYS", None, expected, |text| {
+        let days = whole(text, 1..=36_500).filter(|_| !is_s3)?;
+        u32::try_from(days).ok().map(Some)
+    });
+    FileOptions { rotate, retention_days }
 }
 
 fn s3(source: &mut Source<'_>, location: &str) -> Option<S3Options> {

@@ -205,3 +205,18 @@ fn unusable_s3_settings_are_named() {
     }
     assert_eq!(text.lines().count(), 4);
 }
+
+#[test]
+fn days_move_and_are_kept_for_ever_unless_set_otherwise() {
+    let options = |pairs: &[(&str, &str)]| {
+        let options = settings(pairs).expect("usable").storing.file_options;
+        (options.rotate, options.retention_days)
+    };
+    assert_eq!(options(&[]), (true, None));
+    assert_eq!(options(&[("LATENCY_DATA_ROTATE", "off"), ("RETENTION_DAYS", "30")]), (false, Some(30)));
+    let text = problems(&[("LATENCY_DATA_ROTATE", "yes"), ("RETENTION_DAYS", "0")]);
+    assert!(text.contains("LATENCY_DATA_ROTATE=\"yes\": expected on or off"), "{text}");
+    assert!(text.contains("RETENTION_DAYS=\"0\": expected whole days, 1 to 36500"), "{text}");
+    let text = problems(&[("STORE", "s3"), ("RECORDS_BUCKET", "latency"), ("RETENTION_DAYS", "30")]);
+    assert!(text.contains("RETENTION_DAYS=\"30\": expected nothing with STORE=s3"), "{text}");
+}

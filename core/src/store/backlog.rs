@@ -235,6 +235,10 @@ impl Store for Backlog {
         self.inner.load_rollup(environment, day).await
     }
 
+    async fn rollup_environments(&self) -> Result<Vec<Environment>, StoreError> {
+        self.inner.rollup_environments().await
+    }
+
     async fn save_rollup(
         &self,
         environment: &Environment,

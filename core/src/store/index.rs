@@ -83,6 +83,12 @@ impl Index {
         }
     }
 
+    /// The index of a file with the same header and no rows yet, which would begin at `start`.
+    pub(super) fn emptied(&self, tag: &str, start: u64) -> Self {
+        let header_lines = u64::from(start > 0);
+        Self::new(&self.name, tag, start, header_lines, self.header.clone()).with_segment_bytes(self.segment_bytes)
+    }
+
     /// With ranges of another size.
     pub(super) fn with_segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
@@ -92,6 +98,21 @@ impl Index {
     /// Where the next row goes.
     pub(super) fn end(&self) -> u64 {
         self.end
+    }
+
+    /// The header in force at the end, with its line end.
+    pub(super) fn header(&self) -> &Bytes {
+        &self.header
+    }
+
+    /// The oldest row's time.
+    pub(super) fn earliest(&self) -> Option<DateTime<Utc>> {
+        self.parts.iter().filter_map(|part| part.earliest).min()
+    }
+
+    /// The newest row's time.
+    pub(super) fn latest(&self) -> Option<DateTime<Utc>> {
+        self.parts.iter().filter_map(|part| part.latest).max()
     }
 
     /// Notes a row of `len` bytes over `lines` lines at the end.
@@ -131,7 +152,8 @@ impl Index {
     }
 
     fn push(&mut self, len: u64, lines: u64) -> &mut Part {
-        if self.parts.last().is_none_or(|part| part.len >= self.segment_bytes) {
+        // What is larger than a range is no row: it gets a range of its own, which nobody needs to read.
+        if self.parts.last().is_none_or(|part| part.len >= self.segment_bytes) || len > SEGMENT_BYTES {
             let part = self.new_part();
             self.parts.push(part);
         }
@@ -164,6 +186,12 @@ impl Index {
             numbered.iter().filter(within).map(|(index, part)| self.segment(part, *index == last)).collect();
         segments.sort_by_key(|segment| segment.earliest);
         segments
+    }
+
+    /// The ranges that hold rows, of a file that does not grow, in the file's order; and whether each is read by `header`.
+    pub(super) fn closed_segments<'i>(&'i self, header: &'i Bytes) -> impl Iterator<Item = (Segment, bool)> + 'i {
+        let filled = self.parts.iter().filter(|part| part.earliest.is_some());
+        filled.map(move |part| (self.segment(part, false), part.header == *header))
     }
 
     fn segment(&self, part: &Part, is_open: bool) -> Segment {

@@ -135,6 +135,13 @@ impl Store for MemoryStore {
         Ok(csv.map(|csv| KeptRollup { csv, version: Arc::from("") }))
     }
 
+    async fn rollup_environments(&self) -> Result<Vec<Environment>, StoreError> {
+        let mut environments: Vec<_> =
+            self.state().rollups.keys().map(|(environment, _)| environment.clone()).collect();
+        environments.dedup();
+        Ok(environments)
+    }
+
     async fn save_rollup(
         &self,
         environment: &Environment,

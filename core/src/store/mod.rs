@@ -18,7 +18,7 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 
 pub use backlog::{Backlog, Unwritten};
-pub use file::FileStore;
+pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
 pub use s3::{AppendMode, Encryption, S3Access, S3Keys, S3Options, S3Store};
 
@@ -57,6 +57,13 @@ pub struct Scope {
     pub from: Option<DateTime<Utc>>,
     /// Latest record timestamp, exclusive.
     pub to: Option<DateTime<Utc>>,
+}
+
+impl Scope {
+    /// Whether `environment` is in it.
+    pub fn has(&self, environment: &Environment) -> bool {
+        self.environments.as_ref().is_none_or(|environments| environments.contains(environment))
+    }
 }
 
 /// A set of rows with an identity.
@@ -176,6 +183,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The rollup of `environment` and `day`, if there is one. A store need not keep any.
     async fn load_rollup(&self, _environment: &Environment, _day: NaiveDate) -> Result<Option<KeptRollup>, StoreError> {
         Ok(None)
+    }
+
+    /// The environments that have rollups, for stores whose segments hold rows of several: there, nothing else tells.
+    async fn rollup_environments(&self) -> Result<Vec<Environment>, StoreError> {
+        Ok(Vec::new())
     }
 
     /// Keeps a rollup (`rollups/environment=E/date=D.csv`) in the place of the one that was loaded as `replaces`. If somebody

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{COLUMNS, split::Bounds};
+use crate::record::Metric;
 
 /// The columns that we know; in the order of [`COLUMNS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,24 @@ impl Column {
     /// The column's name in the header.
     pub(crate) fn name(self) -> &'static str {
         COLUMNS.get(self as usize).copied().unwrap_or_default()
+    }
+
+    /// Where `metric` stands.
+    pub(super) fn of_metric(metric: Metric) -> Self {
+        match metric {
+            Metric::LatencyMs => Self::LatencyMs,
+            Metric::TtftMs => Self::TtftMs,
+            Metric::TtfaMs => Self::TtfaMs,
+            Metric::TpotMs => Self::TpotMs,
+            Metric::ConnectMs => Self::ConnectMs,
+            Metric::DnsMs => Self::DnsMs,
+            Metric::TlsMs => Self::TlsMs,
+            Metric::TtfbMs => Self::TtfbMs,
+            Metric::MaxGapMs => Self::MaxGapMs,
+            Metric::StartDelayMs => Self::StartDelayMs,
+            Metric::ClientDelayMs => Self::ClientDelayMs,
+            Metric::LoadMs => Self::LoadMs,
+        }
     }
 
     fn named(name: &str) -> Option<Self> {

@@ -10,6 +10,7 @@ mod number;
 mod reader;
 mod row;
 mod split;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub use reader::{Line, Reader};
 pub use row::Row;
 pub(crate) use row::{Cell, RowReader};
 pub(crate) use split::{MAX_ROW_BYTES, Split, UNCLOSED_QUOTE};
+pub use table::decode_table;
 
 use super::Record;
 

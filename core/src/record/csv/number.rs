@@ -6,6 +6,8 @@ use std::{io::Write as _, str::FromStr as _};
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _, Utc};
 use rust_decimal::Decimal;
 
+use crate::record::table::{Amount, Duration};
+
 /// The powers of ten that are exact in an `f64` and can occur below 16 digits.
 const POWERS_OF_TEN: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
@@ -45,6 +47,64 @@ pub(super) fn parse_f64(text: &str) -> Option<f64> {
 /// A duration in milliseconds: finite and not negative.
 pub(super) fn parse_ms(text: &str) -> Option<f64> {
     parse_f64(text).filter(|ms| *ms >= 0.0).map(f64::abs)
+}
+
+/// A duration as [`write_ms`] writes it, or an empty cell; `None` for what needs a closer look.
+#[inline]
+pub(super) fn parse_micros(cell: &[u8]) -> Option<Duration> {
+    if cell.is_empty() {
+        return Some(Duration::Unknown);
+    }
+    let (value, decimals) = few_digits(cell)?;
+    let factor = match decimals {
+        0 => 1_000,
+        1 => 100,
+        2 => 10,
+        3 => 1,
+        _ => return None,
+    };
+    let micros = u32::try_from(value * factor).ok().filter(|micros| *micros != u32::MAX)?;
+    Some(Duration::Micros(micros))
+}
+
+/// A count of tokens as we write it, or an empty cell; `None` for what needs a closer look.
+#[inline]
+#[expect(clippy::option_option, reason = "the outer one: needs a closer look; the inner one: an empty cell")]
+pub(super) fn parse_count(cell: &[u8]) -> Option<Option<u64>> {
+    if cell.is_empty() {
+        return Some(None);
+    }
+    few_digits(cell).filter(|(_, decimals)| *decimals == 0).map(|(value, _)| Some(value))
+}
+
+/// An amount as we write it, or an empty cell; `None` for what needs a closer look.
+#[inline]
+pub(super) fn parse_amount(cell: &[u8]) -> Option<Amount> {
+    if cell.is_empty() {
+        return Some(Amount::Unknown);
+    }
+    few_digits(cell).map(|(value, scale)| Amount::Scaled(value.cast_signed(), scale))
+}
+
+/// As [`plain_digits`], of at most 13 characters: a few steps a digit in the innermost loop of all.
+#[inline]
+fn few_digits(cell: &[u8]) -> Option<(u64, u32)> {
+    if cell.len() > 13 {
+        return None;
+    }
+    let mut value = 0_u64;
+    let mut point = cell.len();
+    for (at, byte) in cell.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            value = value * 10 + u64::from(digit);
+        } else if *byte == b'.' && point == cell.len() && at > 0 {
+            point = at;
+        } else {
+            return None;
+        }
+    }
+    Some((value, (cell.len() - point).saturating_sub(1) as u32))
 }
 
 /// A whole number, also as others write it: `128.0`.
@@ -143,6 +203,20 @@ pub(super) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
         _ => return None,
     };
     DateTime::from_timestamp_millis((seconds - offset) * 1_000 + millis)
+}
+
+/// As [`parse_time`], in milliseconds since 1970, of a time as [`write_time`] writes it. `minute` is the row's before, as it
+/// stands and as milliseconds: nearly every row is of the same one.
+#[inline]
+pub(super) fn parse_time_after(cell: &[u8], minute: &mut ([u8; 17], i64)) -> Option<i64> {
+    let (start, rest) = cell.split_first_chunk::<17>()?;
+    let &[s1 @ b'0'..=b'5', s2 @ b'0'..=b'9', b'.', m1, m2, m3, b'Z'] = rest else { return None };
+    let millis = i64::from(digits(&[s1, s2])?) * 1_000 + i64::from(digits(&[m1, m2, m3])?);
+    if *start != minute.0 {
+        let time = parse_time(std::str::from_utf8(cell).ok()?)?.timestamp_millis();
+        *minute = (*start, time - millis);
+    }
+    Some(minute.1 + millis)
 }
 
 /// `20261124T165400Z`.

@@ -144,6 +144,11 @@ impl RowReader {
         &self.layout
     }
 
+    /// Where the fields of the row found last lie.
+    pub(super) fn bounds(&self) -> &[Bounds] {
+        &self.bounds
+    }
+
     /// Whether the row read last has as many fields as the header.
     pub(crate) fn is_full_length(&self) -> bool {
         self.bounds.len() == self.layout.len()

@@ -48,7 +48,11 @@ const AFTER_QUOTE: &str = "a closing quote is followed by something other than a
 /// Finds the row at the start of `bytes` and the bounds of its fields. `is_last`: nothing follows `bytes`.
 pub(crate) fn split(bytes: &[u8], is_last: bool, bounds: &mut Vec<Bounds>) -> Split {
     bounds.clear();
-    let (line, used) = match memchr::memchr(b'\n', bytes) {
+    // Most lines hold no quote: then it is not looked for again.
+    let end_or_quote = memchr::memchr2(b'\n', b'"', bytes);
+    let is_plain = end_or_quote.is_none_or(|at| bytes.get(at) == Some(&b'\n'));
+    let end = if is_plain { end_or_quote } else { memchr::memchr(b'\n', bytes) };
+    let (line, used) = match end {
         Some(at) => (bytes.get(..at).unwrap_or_default(), at + 1),
         None if bytes.is_empty() && is_last => return Split::End,
         None if is_last => (bytes, bytes.len()),
@@ -62,24 +66,20 @@ pub(crate) fn split(bytes: &[u8], is_last: bool, bounds: &mut Vec<Bounds>) -> Sp
     if line.trim_ascii().is_empty() {
         return Split::Blank { used };
     }
-    if split_plain(line, bounds) {
+    if is_plain {
+        split_plain(line, bounds);
         Split::Row { len: line.len(), used, lines: 1, first_line: used }
     } else {
         split_quoted(bytes, used, is_last, bounds)
     }
 }
 
-/// Notes the fields of a line without quotes, eight bytes at a time: every byte of a long history passes here. `false` at
-/// the first quote.
-fn split_plain(line: &[u8], bounds: &mut Vec<Bounds>) -> bool {
+/// Notes the fields of a line without quotes, eight bytes at a time: every byte of a long history passes here.
+fn split_plain(line: &[u8], bounds: &mut Vec<Bounds>) {
     let mut start = 0;
     let (words, rest) = line.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        if bytes_equal_to(word, b'"') != 0 {
-            return false;
-        }
-        let mut commas = bytes_equal_to(word, b',');
+        let mut commas = bytes_equal_to(u64::from_le_bytes(*word), b',');
         while commas != 0 {
             let at = index as u32 * 8 + commas.trailing_zeros() / 8;
             bounds.push((start, at));
@@ -88,17 +88,12 @@ fn split_plain(line: &[u8], bounds: &mut Vec<Bounds>) -> bool {
         }
     }
     for (at, byte) in (words.len() as u32 * 8..).zip(rest) {
-        match byte {
-            b'"' => return false,
-            b',' => {
-                bounds.push((start, at));
-                start = at + 1;
-            }
-            _ => {}
+        if *byte == b',' {
+            bounds.push((start, at));
+            start = at + 1;
         }
     }
     bounds.push((start, line.len() as u32));
-    true
 }
 
 /// The high bit of every byte of `word` that is `byte`.

@@ -10,6 +10,15 @@ use std::{
 
 use crate::store::StoreError;
 
+/// Passed before every step that changes the files of days, with the step's name: a seam, so that tests can fill the disk,
+/// or end the process, between any two.
+pub(super) type Gate = Arc<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
+
+/// A gate that lets all pass.
+pub(super) fn open_gate() -> Gate {
+    Arc::new(|_| Ok(()))
+}
+
 /// What an append does to the file: a seam, so that tests can fill the disk.
 pub(super) trait Disk: Debug + Send {
     /// Writes all of `bytes` from `offset` on.
@@ -106,6 +115,22 @@ pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Copies `len` bytes of `file`, from `offset` on, to `out`.
+pub(super) fn copy_range(file: &File, offset: u64, len: u64, out: &mut impl io::Write) -> io::Result<()> {
+    let mut buffer = vec![0; len.min(256 * 1024) as usize];
+    let mut copied = 0;
+    while copied < len {
+        let wanted = (len - copied).min(buffer.len() as u64) as usize;
+        let chunk = buffer.get_mut(..wanted).unwrap_or_default();
+        if read_up_to(file, chunk, offset + copied)? < wanted {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        out.write_all(chunk)?;
+        copied += wanted as u64;
     }
     Ok(())
 }

@@ -74,7 +74,8 @@ impl Intent {
     }
 }
 
-fn context(file: &File, offset: u64) -> io::Result<u64> {
+/// A checksum of the bytes that stand in `file` before `offset`.
+pub(super) fn context(file: &File, offset: u64) -> io::Result<u64> {
     let from = offset.saturating_sub(CONTEXT_BYTES);
     Ok(checksum(&read_range(file, from, offset - from)?))
 }

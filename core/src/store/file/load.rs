@@ -221,7 +221,8 @@ impl<'p> Loading<'p> {
     }
 }
 
-fn with_line_end(header: &[u8]) -> Bytes {
+/// `header`, ending in a line feed.
+pub(super) fn with_line_end(header: &[u8]) -> Bytes {
     let mut header = header.to_vec();
     if !header.ends_with(b"\n") {
         header.push(b'\n');

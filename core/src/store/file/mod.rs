@@ -1,22 +1,32 @@
 //! Records in one local CSV file, with a folder of the same name beside it for everything else.
 //!
 //! One process writes; its lock lies on the file itself. The file grows at its end alone, and is presented as segments:
-//! byte ranges cut at row boundaries, of which only the last is open. Readers see what has been acknowledged.
+//! byte ranges cut at row boundaries, of which only the last is open. The rows of finished days move into files of their own
+//! in the folder, each a closed segment. Readers see what has been acknowledged.
 
+mod append;
 mod aside;
+mod day_file;
+mod day_name;
+mod days;
 mod disk;
+mod house;
 mod intent;
+mod journal;
 mod load;
 mod open;
+mod reading;
+mod retention;
+mod rotate;
 mod scan;
 mod sidecar;
+mod sinks;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 mod writer;
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -25,15 +35,34 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 
 use self::{
-    disk::{Disk, read_error, read_range, unusable, write_error},
+    append::day_of,
+    days::Days,
+    disk::{Disk, Gate, open_gate, read_error, unusable, write_error},
+    house::House,
+    journal::Journal,
     open::Opened,
-    writer::{Writer, find_cycle},
+    writer::Writer,
 };
-use super::{AppendReport, Appended, Batch, KeptRollup, Scope, Segment, Store, StoreError, StoreHealth, index::Index};
-use crate::record::{CycleId, Environment};
+use super::{AppendReport, Batch, KeptRollup, Scope, Segment, Store, StoreError, StoreHealth, index::Index};
+use crate::record::Environment;
+
+/// What a [`FileStore`] does with days that are over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileOptions {
+    /// Their rows move out of the file into files of their own.
+    pub rotate: bool,
+    /// What is older than so many days is deleted; `None` keeps all.
+    pub retention_days: Option<u32>,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        Self { rotate: true, retention_days: None }
+    }
+}
 
 /// A [`Store`] in a local CSV file.
 ///
@@ -44,6 +73,7 @@ pub struct FileStore {
     shared: Arc<Shared>,
 }
 
+type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 type MakeDisk = Arc<dyn Fn(&Arc<File>) -> Box<dyn Disk> + Send + Sync>;
 
 struct Shared {
@@ -55,16 +85,52 @@ struct Shared {
     /// One writer of files in the folder at a time.
     sidecar: Mutex<()>,
     condition: Mutex<Condition>,
+    house: Mutex<House>,
+    /// Days that were half moved and could not be taken back yet: they are behind the view's veil.
+    take_back: Mutex<Option<Journal>>,
+    options: FileOptions,
+    place: Place,
+}
+
+/// Where the store is, as far as tests may change it.
+#[derive(Clone)]
+struct Place {
     make_disk: MakeDisk,
+    gate: Gate,
+    clock: Clock,
+    /// Housekeeping does not keep the answer of an append waiting.
+    is_in_background: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            make_disk: Arc::new(|file| Box::new(Arc::clone(file))),
+            gate: open_gate(),
+            clock: Arc::new(Utc::now),
+            is_in_background: true,
+        }
+    }
 }
 
 /// What readers see.
 #[derive(Debug)]
 struct View {
     path: PathBuf,
-    folder: PathBuf,
+    /// Tells the file from another of its name.
+    tag: String,
     file: Arc<File>,
     index: Index,
+    days: Days,
+}
+
+/// A file opened for writing.
+#[derive(Debug)]
+struct OpenFile {
+    view: View,
+    writer: Writer,
+    skipped_rows: u64,
+    take_back: Option<Journal>,
 }
 
 /// `None` while the file was found changed by others and could not be opened anew.
@@ -93,38 +159,34 @@ impl FileStore {
     /// [`StoreError::Locked`] when another process writes it; [`StoreError::Unusable`] when it is a folder, read-only, not
     /// latency data or in a folder that cannot be written; [`StoreError::Full`] when there is no room.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Self::open_on(path.as_ref(), Arc::new(|file| Box::new(Arc::clone(file))))
+        Self::open_with(path, FileOptions::default())
     }
 
-    /// Opens `path` for reading alone: takes no lock and changes nothing. Rows appended later are not seen.
+    /// As [`open`](Self::open), with `options`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open). That days cannot be moved or deleted is none: it is told in the store's health.
+    pub fn open_with(path: impl AsRef<Path>, options: FileOptions) -> Result<Self, StoreError> {
+        Self::open_at(path.as_ref(), options, Place::default())
+    }
+
+    /// Opens `path` for reading alone: takes no lock and changes nothing. Rows appended later are not seen, until the writer
+    /// moves finished days out of the file: then it is opened anew.
     ///
     /// # Errors
     /// [`StoreError::Unusable`] when there is no such file, or it is no latency data.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let given = path.as_ref();
-        let opened = open::for_reading(given)?;
-        let condition = Condition { skipped_rows: opened.loaded.skipped_rows, failure: None };
-        let view = View { path: opened.path, folder: opened.folder, file: opened.file, index: opened.loaded.index };
-        Ok(Self::of(Shared {
-            given: given.to_owned(),
-            view: RwLock::new(view),
-            writer: None,
-            sidecar: Mutex::new(()),
-            condition: Mutex::new(condition),
-            make_disk: Arc::new(|file| Box::new(Arc::clone(file))),
-        }))
+        let (view, skipped_rows) = reading::open(given)?;
+        Ok(Self::of(Shared::new(given, view, None, skipped_rows, FileOptions::default(), Place::default())))
     }
 
-    fn open_on(given: &Path, make_disk: MakeDisk) -> Result<Self, StoreError> {
-        let (view, writer, skipped_rows) = open_for_writing(given, &make_disk)?;
-        Ok(Self::of(Shared {
-            given: given.to_owned(),
-            view: RwLock::new(view),
-            writer: Some(Mutex::new(Some(writer))),
-            sidecar: Mutex::new(()),
-            condition: Mutex::new(Condition { skipped_rows, failure: None }),
-            make_disk,
-        }))
+    fn open_at(given: &Path, options: FileOptions, place: Place) -> Result<Self, StoreError> {
+        let OpenFile { view, writer, skipped_rows, take_back } = open_for_writing(given, &place)?;
+        let shared = Shared::new(given, view, Some(writer), skipped_rows, options, place);
+        *lock(&shared.take_back) = take_back;
+        shared.keep_house();
+        Ok(Self::of(shared))
     }
 
     fn of(shared: Shared) -> Self {
@@ -133,7 +195,7 @@ impl FileStore {
 
     /// The folder beside the file, `latency_data.d`.
     pub fn folder(&self) -> PathBuf {
-        self.shared.view().folder.clone()
+        self.shared.view().days.folder.clone()
     }
 
     /// The folder that a store at `path` has beside it.
@@ -154,12 +216,15 @@ impl FileStore {
     }
 }
 
-fn open_for_writing(given: &Path, make_disk: &MakeDisk) -> Result<(View, Writer, u64), StoreError> {
-    let (opened, intent) = open::for_writing(given)?;
+fn open_for_writing(given: &Path, place: &Place) -> Result<OpenFile, StoreError> {
+    let (opened, intent, take_back) = open::for_writing(given, &place.gate)?;
     let Opened { path, folder, file, tag, loaded } = opened;
-    let disk = make_disk(&file);
-    let writer = Writer { path: path.clone(), tag, file: Arc::clone(&file), disk, intent, layout: loaded.layout };
-    Ok((View { path, folder, file, index: loaded.index }, writer, loaded.skipped_rows))
+    let disk = (place.make_disk)(&file);
+    let writer = Writer { path: path.clone(), tag, file, disk, intent, layout: loaded.layout };
+    let veil = take_back.as_ref().map(|journal| journal.files.clone()).unwrap_or_default();
+    let days = Days::new(&folder, veil);
+    let view = View { path, tag: writer.tag.clone(), file: Arc::clone(&writer.file), index: loaded.index, days };
+    Ok(OpenFile { view, writer, skipped_rows: loaded.skipped_rows, take_back })
 }
 
 /// A lock whose holder panicked guards nothing half-changed: every change under it is made in one step.
@@ -168,92 +233,33 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    fn new(
+        given: &Path,
+        view: View,
+        writer: Option<Writer>,
+        skipped_rows: u64,
+        options: FileOptions,
+        place: Place,
+    ) -> Self {
+        Self {
+            given: given.to_owned(),
+            view: RwLock::new(view),
+            writer: writer.map(|writer| Mutex::new(Some(writer))),
+            sidecar: Mutex::new(()),
+            condition: Mutex::new(Condition { skipped_rows, failure: None }),
+            house: Mutex::default(),
+            take_back: Mutex::new(None),
+            options,
+            place,
+        }
+    }
+
     fn view(&self) -> std::sync::RwLockReadGuard<'_, View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn view_mut(&self) -> std::sync::RwLockWriteGuard<'_, View> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn append(&self, batch: &Batch) -> AppendReport {
-        let environments: BTreeSet<_> = batch.records.iter().map(|record| record.environment.clone()).collect();
-        let outcome = self.append_all(batch, &environments);
-        lock(&self.condition).failure = match &outcome {
-            Ok(report) => report.values().find_map(|outcome| outcome.as_ref().err().map(ToString::to_string)),
-            Err(error) => Some(error.to_string()),
-        };
-        outcome.unwrap_or_else(|error| environments.into_iter().map(|name| (name, Err(error.clone()))).collect())
-    }
-
-    fn append_all(&self, batch: &Batch, environments: &BTreeSet<Environment>) -> Result<AppendReport, StoreError> {
-        let Some(writing) = &self.writer else { return Err(self.read_only()) };
-        let mut writing = lock(writing);
-        let writer = self.settled(&mut writing)?;
-        let mut report = AppendReport::new();
-        for environment in environments {
-            match self.has_cycle(batch.cycle_id, environment) {
-                Ok(false) => {}
-                Ok(true) => drop(report.insert(environment.clone(), Ok(Appended::AlreadyThere))),
-                Err(error) => drop(report.insert(environment.clone(), Err(error))),
-            }
-        }
-        let encoded = writer.encode(batch, |environment| !report.contains_key(environment));
-        if encoded.bytes.is_empty() {
-            return Ok(report);
-        }
-        let end = self.view().index.end();
-        let written = writer.write(end, &encoded.bytes);
-        if written.is_ok() {
-            encoded.enter(&mut self.view_mut().index);
-        }
-        for environment in environments {
-            let rows = encoded.count(environment);
-            report.entry(environment.clone()).or_insert_with(|| written.clone().map(|()| Appended::Written { rows }));
-        }
-        Ok(report)
-    }
-
-    /// The writer, on a file that is as it was left; if others changed, moved or removed it, on what is there now.
-    fn settled<'w>(&self, writing: &'w mut Writing) -> Result<&'w mut Writer, StoreError> {
-        let end = self.view().index.end();
-        if writing.as_ref().is_none_or(|writer| !writer.is_untouched(end)) {
-            tracing::warn!(file = %self.given.display(), "{} is not as it was left; it is opened anew", self.given.display());
-            // The lock would keep ourselves out.
-            drop(writing.take());
-            let (view, writer, skipped_rows) = open_for_writing(&self.given, &self.make_disk).map_err(|error| {
-                // Rows can wait until somebody has put this right.
-                let location = self.given.display().to_string();
-                let problem = format!("was changed by another program, and what is there now cannot be used: {error}");
-                StoreError::Unavailable { location, problem }
-            })?;
-            *self.view_mut() = view;
-            lock(&self.condition).skipped_rows = skipped_rows;
-            *writing = Some(writer);
-        }
-        writing.as_mut().ok_or_else(|| self.read_only())
-    }
-
-    fn has_cycle(&self, cycle_id: Option<CycleId>, environment: &Environment) -> Result<bool, StoreError> {
-        let Some(cycle_id) = cycle_id else { return Ok(false) };
-        let view = self.view();
-        if let Some(is_there) = view.index.has_cycle(cycle_id, environment) {
-            return Ok(is_there);
-        }
-        let (file, ranges) = (Arc::clone(&view.file), view.index.ranges_near(cycle_id));
-        drop(view);
-        find_cycle(&file, &ranges, cycle_id, environment).map_err(|error| read_error(&self.given, &error))
-    }
-
-    fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
-        let view = self.view();
-        let (file, range) = (Arc::clone(&view.file), view.index.range(segment)?);
-        drop(view);
-        let rows = read_range(&file, range.start, range.len).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => StoreError::Changed { name: segment.name.to_string() },
-            _ => read_error(&self.given, &error),
-        })?;
-        Ok(Bytes::from([range.header.to_vec(), rows].concat()))
     }
 
     fn read_only(&self) -> StoreError {
@@ -278,14 +284,30 @@ impl Shared {
 impl Store for FileStore {
     async fn append(&self, batch: &Batch) -> AppendReport {
         let owned = batch.clone();
-        match self.blocking(move |shared| shared.append(&owned)).await {
+        let report = match self.blocking(move |shared| shared.append(&owned)).await {
             Ok(report) => report,
-            Err(error) => batch.records.iter().map(|record| (record.environment.clone(), Err(error.clone()))).collect(),
+            Err(error) => {
+                return batch.records.iter().map(|one| (one.environment.clone(), Err(error.clone()))).collect();
+            }
+        };
+        if self.shared.is_house_due(batch.records.iter().map(day_of).max()) {
+            let shared = Arc::clone(&self.shared);
+            let work = tokio::task::spawn_blocking(move || shared.keep_house());
+            if !self.shared.place.is_in_background {
+                let _ = work.await;
+            }
         }
+        report
     }
 
     async fn segments(&self, scope: &Scope) -> Result<Vec<Segment>, StoreError> {
-        Ok(self.shared.view().index.segments(scope))
+        let scope = scope.clone();
+        self.blocking(move |shared| shared.segments(&scope)).await?
+    }
+
+    async fn parts(&self, segment: &Segment) -> Result<Vec<Segment>, StoreError> {
+        let segment = segment.clone();
+        self.blocking(move |shared| shared.parts(&segment)).await?
     }
 
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
@@ -297,6 +319,12 @@ impl Store for FileStore {
         let path = sidecar::rollup_path(&self.folder(), environment, day);
         let csv = self.blocking(move |_| Shared::read_sidecar(&path)).await??;
         Ok(csv.map(|csv| KeptRollup { csv, version: Arc::from("") }))
+    }
+
+    async fn rollup_environments(&self) -> Result<Vec<Environment>, StoreError> {
+        let folder = self.folder();
+        self.blocking(move |_| sidecar::rollup_environments(&folder).map_err(|error| read_error(&folder, &error)))
+            .await?
     }
 
     async fn save_rollup(
@@ -340,11 +368,14 @@ impl Store for FileStore {
 
     async fn health(&self) -> StoreHealth {
         let condition = lock(&self.shared.condition);
+        let mut problems: Vec<_> = condition.failure.iter().cloned().collect();
+        problems.extend(lock(&self.shared.house).failures.iter().flatten().cloned());
+        problems.extend(lock(&self.shared.view().days.troubles).texts());
         StoreHealth {
             kind: "file",
             location: self.shared.view().path.display().to_string(),
             skipped_rows: condition.skipped_rows,
-            problems: condition.failure.iter().cloned().collect(),
+            problems,
             ..StoreHealth::default()
         }
     }

@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     aside::{Piece, rejected_path, set_aside},
-    disk::{open_error, read_error, read_range, sync_folder_of, tag, unusable, write_all_at},
+    disk::{Gate, open_error, read_error, read_range, sync_folder_of, tag, unusable, write_all_at},
     intent::{self, IntentFile},
+    journal::{self, Journal},
     load::{Loaded, Tail, load},
     sidecar::folder_of,
     upgrade::upgrade,
@@ -63,7 +64,9 @@ pub(super) fn for_reading(given: &Path) -> Result<Opened, StoreError> {
 
 /// Opens `given` for writing: creates it where it is missing, locks it, puts right what a crash left behind and brings an
 /// older version's columns up to date.
-pub(super) fn for_writing(given: &Path) -> Result<(Opened, IntentFile), StoreError> {
+///
+/// Also gives back what of half-moved days could not be put right, and must not be shown.
+pub(super) fn for_writing(given: &Path, gate: &Gate) -> Result<(Opened, IntentFile, Option<Journal>), StoreError> {
     check_kind(given)?;
     if let Some(parent) = given.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(|error| open_error(given, "its folder cannot be created", &error))?;
@@ -78,12 +81,14 @@ pub(super) fn for_writing(given: &Path) -> Result<(Opened, IntentFile), StoreErr
     take_back_torn_append(&path, &file, &intent)
         .and_then(|()| begin(&path, &file))
         .map_err(|error| open_error(given, "cannot be written", &error))?;
+    let take_back = journal::recover(&path, &folder, &file, gate)
+        .map_err(|error| open_error(&folder, "what a crash left there cannot be put right", &error))?;
     let mut opened = loaded(path, folder, Arc::new(file))?;
     if opened.loaded.is_outdated {
         opened = upgraded(opened)?;
     }
     mend_tail(&mut opened).map_err(|error| open_error(given, "its last line cannot be mended", &error))?;
-    Ok((opened, intent))
+    Ok((opened, intent, take_back))
 }
 
 fn loaded(path: PathBuf, folder: PathBuf, file: Arc<File>) -> Result<Opened, StoreError> {

@@ -34,6 +34,8 @@ pub(super) struct Scanned<'a> {
     pub(super) has_line_end: bool,
     /// Whether a row has as many fields as the header: one cut short may look like a row of an older version.
     pub(super) is_full_length: bool,
+    /// As it stands in the file; empty where it is too long to be held.
+    pub(super) bytes: &'a [u8],
     pub(super) cell: Cell<'a>,
 }
 
@@ -97,6 +99,7 @@ impl<'f> Scanner<'f> {
             lines: read.lines,
             has_line_end: rest.get(..read.used).is_some_and(|row| row.ends_with(b"\n")),
             is_full_length: self.reader.is_full_length(),
+            bytes: rest.get(..read.used).unwrap_or_default(),
             cell: read.cell,
         };
         self.start += read.used;
@@ -127,6 +130,7 @@ impl<'f> Scanner<'f> {
             lines: 1,
             has_line_end,
             is_full_length: false,
+            bytes: &[],
             cell: Cell::Problem(reason),
         })
     }

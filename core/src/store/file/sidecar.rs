@@ -30,6 +30,17 @@ pub(super) fn rollup_path(folder: &Path, environment: &Environment, day: NaiveDa
     folder.join("rollups").join(format!("environment={environment}")).join(format!("date={day}.csv"))
 }
 
+/// The environments that have rollups.
+pub(super) fn rollup_environments(folder: &Path) -> io::Result<Vec<Environment>> {
+    let entries = match fs::read_dir(folder.join("rollups")) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let name = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("environment=")?.parse().ok();
+    Ok(entries.flatten().filter_map(name).collect())
+}
+
 /// Where the catalog of `environment` is.
 pub(super) fn catalog_path(folder: &Path, environment: &Environment) -> PathBuf {
     folder.join("catalog").join(format!("environment={environment}.json"))

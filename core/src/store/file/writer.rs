@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    MakeDisk,
     disk::{Disk, read_range, tag, write_error},
     intent::{Intent, IntentFile},
 };
@@ -58,10 +59,10 @@ struct EncodedRow<'b> {
 }
 
 impl Writer {
-    /// The rows of `batch` of those environments that `is_wanted`, as the file takes them.
-    pub(super) fn encode<'b>(&self, batch: &'b Batch, is_wanted: impl Fn(&Environment) -> bool) -> Encoded<'b> {
+    /// The `records` of `batch`, as the file takes them.
+    pub(super) fn encode<'b>(&self, batch: &'b Batch, records: impl Iterator<Item = &'b Record>) -> Encoded<'b> {
         let mut encoded = Encoded::default();
-        for record in batch.records.iter().filter(|record| is_wanted(&record.environment)) {
+        for record in records {
             let start = encoded.bytes.len();
             csv::encode_row(record, &self.layout, &mut encoded.bytes);
             let row = encoded.bytes.get(start..).unwrap_or_default();
@@ -70,6 +71,15 @@ impl Writer {
             encoded.rows.push(EncodedRow { record, cycle_id: record.cycle_id.or(batch.cycle_id), len, lines });
         }
         encoded
+    }
+
+    /// Goes on with `file`, which has taken the name and is locked.
+    pub(super) fn change_file(&mut self, file: Arc<File>, make_disk: &MakeDisk) -> io::Result<()> {
+        self.tag = tag(&file.metadata()?);
+        self.disk = make_disk(&file);
+        let _ = self.file.unlock();
+        self.file = file;
+        Ok(())
     }
 
     /// Whether the file is still as we left it, `len` bytes long.
@@ -102,11 +112,6 @@ impl Encoded<'_> {
             let (timestamp, environment) = (row.record.timestamp, &row.record.environment);
             index.push_row(row.len, row.lines, &RowNote { timestamp, environment, cycle_id: row.cycle_id });
         }
-    }
-
-    /// How many rows are of `environment`.
-    pub(super) fn count(&self, environment: &Environment) -> usize {
-        self.rows.iter().filter(|row| row.record.environment == *environment).count()
     }
 }
 

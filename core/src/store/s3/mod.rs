@@ -325,9 +325,8 @@ impl Store for S3Store {
         let key = self.keys.rollup(environment, day);
         let condition = replaces.map_or(Condition::IsNew, |version| Condition::Is(version.to_owned()));
         match self.bucket.put(&key, csv, &condition).await {
-            Ok(_) => Ok(()),
-            // Another reader was quicker.
-            Err(Failed { failure: Failure::Condition | Failure::Missing, .. }) => Ok(()),
+            // Where the condition does not hold, another reader was quicker.
+            Ok(_) | Err(Failed { failure: Failure::Condition | Failure::Missing, .. }) => Ok(()),
             Err(Failed { failure, .. }) => Err(failure.into_error(&self.bucket.location(&key))),
         }
     }

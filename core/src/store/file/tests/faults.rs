@@ -18,6 +18,11 @@ impl Switch {
     pub(super) fn set(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut lock(&self.0));
     }
+
+    pub(super) fn make_disk(&self) -> MakeDisk {
+        let faults = self.clone();
+        Arc::new(move |file| Box::new(FaultyDisk { file: Arc::clone(file), faults: faults.clone() }))
+    }
 }
 
 #[derive(Debug)]
@@ -46,10 +51,8 @@ impl Disk for FaultyDisk {
 /// Opens `folder`'s file on a disk that can be made to fail.
 pub(super) fn open(folder: &Folder) -> (Arc<dyn Store>, Switch) {
     let switch = Switch::default();
-    let faults = switch.clone();
-    let make_disk: MakeDisk =
-        Arc::new(move |file| Box::new(FaultyDisk { file: Arc::clone(file), faults: faults.clone() }));
-    (Arc::new(FileStore::open_on(&folder.csv(), make_disk).expect("opens")), switch)
+    let place = super::super::Place { make_disk: switch.make_disk(), ..super::super::Place::default() };
+    (Arc::new(FileStore::open_at(&folder.csv(), ONE_FILE, place).expect("opens")), switch)
 }
 
 #[tokio::test]

@@ -1,20 +1,30 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod crash;
+mod days;
 mod faults;
+mod late;
+mod moving;
 mod place;
+mod retention;
+mod rotation;
 mod upgrade;
 
-use std::{fs, sync::Arc};
+use std::{fs, io, sync::Arc};
 
 use async_trait::async_trait;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    record::{Record, csv},
-    store::contract::{self, Backend, Load, Place, all_rows, cycle, environment},
+    record::{CycleId, Record, csv},
+    store::{
+        Appended,
+        contract::{self, Backend, Load, Place, all_rows, cycle, environment},
+    },
 };
+
+const ONE_FILE: FileOptions = FileOptions { rotate: false, retention_days: None };
 
 /// A folder with a CSV in it.
 #[derive(Debug)]
@@ -52,8 +62,13 @@ impl Folder {
             .unwrap_or_default()
     }
 
+    /// Opened with all days left in the one file.
     fn open(&self) -> Arc<dyn Store> {
-        Arc::new(FileStore::open(self.csv()).expect("opens"))
+        Arc::new(FileStore::open_with(self.csv(), ONE_FILE).expect("opens"))
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self.0.path().join("latency_data.d").join(name)
     }
 }
 
@@ -236,7 +251,7 @@ async fn an_endless_line_is_passed_over() {
         problems.extend(decoded.problems.into_iter().map(|problem| (problem.line, problem.reason)));
     }
     assert_eq!(latencies, [0.125, 1.125]);
-    assert_eq!(problems, [(3, "the row is longer than 256 KiB".to_owned())]);
+    assert_eq!(problems, Vec::<(u64, String)>::new(), "nobody needs to read it to know that it is no row");
 
     let at_the_end = [file_of(&first), huge].concat();
     let folder = Folder::with(&at_the_end);

@@ -1,0 +1,294 @@
+//! Rollups: each environment's day by hours, made of its records once they can no longer change, kept beside them, and made
+//! anew when they are missing, stale or unreadable. A cache, never the truth.
+
+mod bins;
+mod build;
+mod cell;
+mod day;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+
+pub use bins::{Bin, RELATIVE_ERROR, bin_of, value_of};
+pub use cell::{Counts, Last, Phases, Values};
+pub use day::{Cell, SeriesName};
+pub(super) use day::{Day, DayCounts, DayValues};
+
+use self::build::Builder;
+use super::{History, cache::Kept, scan::Window};
+use crate::{
+    record::{Environment, Metric},
+    store::{KeptRollup, Scope, Segment, StoreError},
+};
+
+/// A day is rolled up this long after its end, when the last of its rows have come.
+const GRACE: TimeDelta = TimeDelta::minutes(15);
+
+/// A finished day and the segments that hold it.
+#[derive(Debug, Clone)]
+pub(super) struct FinishedDay {
+    pub(super) date: NaiveDate,
+    segments: Vec<Segment>,
+}
+
+/// When `date` begins.
+pub(super) fn start_of(date: NaiveDate) -> DateTime<Utc> {
+    date.and_time(NaiveTime::MIN).and_utc()
+}
+
+impl FinishedDay {
+    /// The day `date` as `segments` hold it; `None` while its rows may still change.
+    pub(super) fn of(date: NaiveDate, segments: &[Segment], now: DateTime<Utc>) -> Option<Self> {
+        let start = start_of(date);
+        let end = start_of(date.checked_add_days(Days::new(1))?);
+        if end + GRACE > now {
+            return None;
+        }
+        let is_within = |segment: &&Segment| {
+            segment.earliest.is_none_or(|earliest| earliest < end)
+                && segment.latest.is_none_or(|latest| latest >= start)
+        };
+        let segments: Vec<Segment> = segments.iter().filter(is_within).cloned().collect();
+        let is_finished = segments.iter().all(|segment| !segment.is_open && segment.latest.is_some());
+        is_finished.then_some(Self { date, segments })
+    }
+
+    /// Those that hold rows of `environment`, or may.
+    fn segments_of<'s>(&'s self, environment: &'s Environment) -> impl Iterator<Item = &'s Segment> {
+        self.segments.iter().filter(move |segment| segment.environment.as_ref().is_none_or(|only| only == environment))
+    }
+
+    /// Tells which content of which segments: the same as long as no row can have changed.
+    fn sources(&self, environment: &Environment) -> String {
+        let mut names: Vec<String> =
+            self.segments_of(environment).map(|segment| format!("{}\0{}\n", segment.name, segment.identity)).collect();
+        names.sort_unstable();
+        // FNV-1a, of 128 bits: what it tells apart is on disk for years.
+        let hash = names
+            .iter()
+            .flat_map(|name| name.bytes())
+            .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
+                (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+            });
+        format!("{hash:032x}")
+    }
+
+    /// Segments that hold rows of several environments, or may.
+    fn is_mixed(&self) -> bool {
+        self.segments.iter().any(|segment| segment.environment.is_none())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The environments that the segments name.
+    fn named(&self) -> Vec<Environment> {
+        let mut names: Vec<_> = self.segments.iter().filter_map(|segment| segment.environment.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+impl History {
+    /// Makes the rollups that are missing or stale for the finished days from `from` to `to` (both inclusive), newest first,
+    /// and says for how many days there are any. Takes long where there are many: each day's rows are read once.
+    pub async fn roll_up(&self, from: NaiveDate, to: NaiveDate) -> Result<usize, StoreError> {
+        let mut rolled = 0;
+        let mut date = to;
+        while date >= from {
+            let scope =
+                Scope { environments: None, from: Some(start_of(date)), to: Some(start_of(date) + TimeDelta::days(1)) };
+            let segments = self.segments(&scope).await?;
+            if let Some(day) = FinishedDay::of(date, &segments, Utc::now())
+                && !day.is_empty()
+            {
+                self.days(&day, None, &[]).await?;
+                rolled += 1;
+            }
+            let Some(before) = date.pred_opt() else { break };
+            date = before;
+        }
+        Ok(rolled)
+    }
+
+    /// A finished day of `environments` (`None`: all), with `metrics`, from rollups; made and kept where they are missing.
+    pub(super) async fn days(
+        &self,
+        day: &FinishedDay,
+        environments: Option<&[Environment]>,
+        metrics: &[Metric],
+    ) -> Result<Vec<Day>, StoreError> {
+        if day.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(found) = self.found(day, environments, metrics).await? {
+            return Ok(found);
+        }
+        // One at a time: two would only make the same, and take twice the memory.
+        let _turn = self.rolling.acquire().await.ok();
+        if let Some(found) = self.found(day, environments, metrics).await? {
+            return Ok(found);
+        }
+        let mut made = Vec::new();
+        for (environment, csv) in self.make(day, environments).await? {
+            self.rolled().insert(environment.clone());
+            let (_, day_in_memory) =
+                text::read(&csv, &environment, metrics).ok_or_else(|| StoreError::Unavailable {
+                    location: format!("rollup of {environment} on {}", day.date),
+                    problem: "was made and cannot be read back".to_owned(),
+                })?;
+            if environments.is_none_or(|wanted| wanted.contains(&environment)) {
+                self.keep(&environment, day, &day_in_memory);
+                made.push(day_in_memory);
+            }
+            self.save(&environment, day.date, csv).await;
+        }
+        Ok(made)
+    }
+
+    /// What is held in memory or kept in the store, if that is all there is to have.
+    async fn found(
+        &self,
+        day: &FinishedDay,
+        environments: Option<&[Environment]>,
+        metrics: &[Metric],
+    ) -> Result<Option<Vec<Day>>, StoreError> {
+        let is_asked_for = |environment: &Environment| environments.is_none_or(|asked| asked.contains(environment));
+        let candidates = if day.is_mixed() { self.rolled_environments().await? } else { day.named() };
+        let mut found: Vec<Day> = Vec::new();
+        for environment in candidates.iter().filter(|environment| is_asked_for(environment)) {
+            found.extend(self.find(day, environment, metrics).await?);
+        }
+        let everyone = if !day.is_mixed() {
+            candidates
+        } else if let Some(any) = found.first() {
+            any.counts.everyone.clone()
+        } else {
+            // Rows of all environments lie together, so that any rollup of the day knows who has one.
+            let mut everyone = None;
+            for environment in &candidates {
+                everyone = self.find(day, environment, &[]).await?.map(|any| any.counts.everyone.clone());
+                if everyone.is_some() {
+                    break;
+                }
+            }
+            let Some(everyone) = everyone else { return Ok(None) };
+            everyone
+        };
+        let is_found = |environment: &Environment| found.iter().any(|day| day.counts.environment == *environment);
+        let is_complete = everyone.iter().filter(|environment| is_asked_for(environment)).all(is_found);
+        Ok(is_complete.then_some(found))
+    }
+
+    /// One environment's rollup of the day, if there is one that holds.
+    async fn find(
+        &self,
+        day: &FinishedDay,
+        environment: &Environment,
+        metrics: &[Metric],
+    ) -> Result<Option<Day>, StoreError> {
+        let sources = day.sources(environment);
+        if let Some(held) = self.held(environment, day.date, &sources, metrics) {
+            return Ok(Some(held));
+        }
+        let kept = self.store.load_rollup(environment, day.date).await?;
+        let read = kept.and_then(|kept| text::read(&kept.csv, environment, metrics));
+        let found = read.filter(|(its_sources, _)| *its_sources == sources).map(|(_, held)| held);
+        if let Some(found) = &found {
+            self.keep(environment, day, found);
+        }
+        Ok(found)
+    }
+
+    /// The environments that have rollups, as far as known.
+    async fn rolled_environments(&self) -> Result<Vec<Environment>, StoreError> {
+        let mut known = self.store.rollup_environments().await?;
+        known.extend(self.rolled().iter().cloned());
+        known.sort_unstable();
+        known.dedup();
+        Ok(known)
+    }
+
+    /// Reads the day's rows and adds them up. Of mixed segments, every environment's rollup is made in one go.
+    async fn make(
+        &self,
+        day: &FinishedDay,
+        environments: Option<&[Environment]>,
+    ) -> Result<Vec<(Environment, Bytes)>, StoreError> {
+        let (start, end) = (start_of(day.date), start_of(day.date) + TimeDelta::days(1));
+        let mut builder = Builder::default();
+        let is_wanted = |segment: &&Segment| {
+            let only = segment.environment.as_ref();
+            only.zip(environments).is_none_or(|(only, wanted)| wanted.contains(only))
+        };
+        let window = Window { from: Some(start), to: Some(end) };
+        for segment in day.segments.iter().filter(is_wanted) {
+            for part in self.divided(vec![segment.clone()], window).await? {
+                let parsed = self.load(&part).await?;
+                for row in parsed.between(Some(start), Some(end)).filter_map(|index| parsed.row(index)) {
+                    builder.add(&row);
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        // Also those whose segments hold no readable row: that is known then.
+        for environment in day.named().into_iter().filter(|name| environments.is_none_or(|asked| asked.contains(name)))
+        {
+            builder.hours.entry(environment).or_default();
+        }
+        let everyone: Vec<Environment> = builder.hours.keys().cloned().collect();
+        let mut made = Vec::new();
+        for (environment, hours) in &builder.hours {
+            let csv = text::write(&day.sources(environment), &everyone, hours.iter()).map_err(|error| {
+                StoreError::Unavailable {
+                    location: format!("rollup of {environment} on {}", day.date),
+                    problem: format!("could not be written: {error}"),
+                }
+            })?;
+            made.push((environment.clone(), Bytes::from(csv)));
+        }
+        Ok(made)
+    }
+
+    /// Keeps a rollup in the store. A failure costs time alone: the next reader makes it again.
+    async fn save(&self, environment: &Environment, date: NaiveDate, csv: Bytes) {
+        let replaces = self.store.load_rollup(environment, date).await.ok().flatten();
+        let replaces = replaces.as_ref().map(|KeptRollup { version, .. }| &**version);
+        if let Err(error) = self.store.save_rollup(environment, date, csv, replaces).await {
+            tracing::debug!(%environment, %date, %error, "the rollup of {environment} on {date} could not be kept: {error}");
+        }
+    }
+
+    fn held(&self, environment: &Environment, date: NaiveDate, sources: &str, metrics: &[Metric]) -> Option<Day> {
+        let held = |metric| self.cache.held(&key(environment, date, metric), sources);
+        let Some(Kept::Counts(counts)) = held(None) else { return None };
+        let values = metrics.iter().map(|metric| match held(Some(*metric)) {
+            Some(Kept::Values(values)) => Some(values),
+            _ => None,
+        });
+        Some(Day { counts, values: values.collect::<Option<_>>()? })
+    }
+
+    fn keep(&self, environment: &Environment, day: &FinishedDay, held: &Day) {
+        let sources: Arc<str> = Arc::from(day.sources(environment));
+        let counts = Kept::Counts(Arc::clone(&held.counts));
+        self.cache.hold(&key(environment, day.date, None), &sources, counts);
+        for values in &held.values {
+            let name = key(environment, day.date, Some(values.metric));
+            self.cache.hold(&name, &sources, Kept::Values(Arc::clone(values)));
+        }
+    }
+}
+
+/// The name under which a part of a rollup is held; no segment's.
+fn key(environment: &Environment, date: NaiveDate, metric: Option<Metric>) -> Arc<str> {
+    Arc::from(format!("rollup/{environment}/{date}/{}", metric.map_or("counts", Metric::as_str)))
+}
