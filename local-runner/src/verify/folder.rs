@@ -4,7 +4,8 @@ use std::{
     fs::{self, File, TryLockError},
     io::Read,
     path::{Path, PathBuf},
-    time::SystemTime,
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result, bail};
@@ -17,8 +18,11 @@ use super::{
     file::{Checks, End},
 };
 
-/// How often a store's folder is listed anew while days move from the active file into it.
-const LISTED_AT_MOST: u32 = 16;
+/// How often a store's folder is listed anew while days move from the active file into it, and the wait in between.
+const LISTED_AT_MOST: u32 = 200;
+const MOVE_PATIENCE: Duration = Duration::from_millis(50);
+/// The store's note that rows are being moved.
+const MOVE_BEGUN: &str = "rotation.intent";
 
 /// Folders that hold no records.
 const OTHER_FOLDERS: [&str; 4] = ["usage", "catalog", "rollups", "scratch"];
@@ -26,7 +30,7 @@ const OTHER_FOLDERS: [&str; 4] = ["usage", "catalog", "rollups", "scratch"];
 /// Checks the store at `path`: the active file, and its finished days. `serve` may go on meanwhile.
 pub(crate) fn check_store(checks: &mut Checks, path: &Path, bar: &ProgressBar) -> Result<()> {
     let folder = FileStore::folder_beside(path);
-    let (active, days) = settled(path, &folder)?;
+    let (active, days) = settled(checks, path, &folder)?;
     bar.inc_length(days.iter().map(|day| day.len).sum());
     for day in &days {
         let file = File::open(&day.path).with_context(|| cannot_read(&day.path))?;
@@ -34,12 +38,12 @@ pub(crate) fn check_store(checks: &mut Checks, path: &Path, bar: &ProgressBar) -
     }
     let len = active.metadata().with_context(|| cannot_read(path))?.len();
     bar.inc_length(len);
-    let is_written = matches!(active.try_lock_shared(), Err(TryLockError::WouldBlock));
     checks.report.bytes += len;
-    let end = check_file(checks, &path.display().to_string(), active.take(len), |bytes| bar.inc(bytes));
+    let end = check_file(checks, &path.display().to_string(), (&active).take(len), |bytes| bar.inc(bytes));
     match end.with_context(|| cannot_read(path))? {
         End::Whole => {}
-        End::Torn(_) if is_written => {
+        // An append that is under way.
+        End::Torn(_) if is_in_use(&active) => {
             checks.report.notes.push(format!("{} is being written just now", path.display()));
         }
         End::Torn(problem) => checks.report.problem(problem),
@@ -56,17 +60,39 @@ struct Day {
 }
 
 /// The active file and the days beside it, as they were at one instant: a day's rows are in one or the other.
-fn settled(path: &Path, folder: &Path) -> Result<(File, Vec<Day>)> {
+fn settled(checks: &mut Checks, path: &Path, folder: &Path) -> Result<(File, Vec<Day>)> {
     let mut days = list(folder)?;
     for _ in 0..LISTED_AT_MOST {
         let active = File::open(path).with_context(|| cannot_read(path))?;
+        let is_moving = folder.join(MOVE_BEGUN).exists();
         let again = list(folder)?;
-        if days == again {
+        if is_moving && is_in_use(&active) {
+            thread::sleep(MOVE_PATIENCE);
+        } else if days == again {
+            if is_moving {
+                let path = path.display();
+                checks.report.notes.push(format!(
+                    "days were being moved out of {path} when its writer died: their rows are in two files until it is next \
+                     opened for writing, which puts that right"
+                ));
+            }
             return Ok((active, days));
         }
         days = again;
     }
     bail!("{}: its files keep changing", folder.display())
+}
+
+/// Whether a process writes the file.
+fn is_in_use(file: &File) -> bool {
+    match file.try_lock_shared() {
+        Ok(()) => {
+            // Readers keep no lock: a writer that starts must not be kept out.
+            let _ = file.unlock();
+            false
+        }
+        Err(error) => matches!(error, TryLockError::WouldBlock),
+    }
 }
 
 fn list(folder: &Path) -> Result<Vec<Day>> {
