@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{calibrate, cost, mock, watch};
+use crate::{backup, calibrate, cost, export, import, mock, mock_history, verify, watch};
 
 /// Measures what your language models really feel like, in every environment, right now and over time, and what they cost.
 #[derive(Debug, Parser)]
@@ -43,6 +43,10 @@ pub(crate) enum Command {
                             Examples:\n  llm-monitor check\n  llm-monitor check --probe     also send each model one probe"
     )]
     Check(CheckArgs),
+    Import(import::command::Args),
+    Export(export::Args),
+    Backup(backup::command::Args),
+    Verify(verify::command::Args),
     /// What a month of monitoring in AWS costs: compute, requests, storage, tokens, from named prices
     #[command(after_help = "Reads no settings and asks nobody.\n\n\
                             Examples:\n  llm-monitor cost\n  llm-monitor cost --pairs 40 --interval 300")]
@@ -63,6 +67,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Serve a usage endpoint and LLM servers that really stream, for trying things out
     Mock(mock::command::Args),
+    MockHistory(mock_history::command::Args),
     Calibrate(calibrate::command::Args),
     /// What `calibrate` measures against
     #[command(hide = true)]

@@ -1,19 +1,29 @@
-//! LLM Monitor on one machine. `main` calls [`run`]; the [`mock`] servers are public because tests drive them too.
+//! LLM Monitor on one machine. `main` calls [`run`]; the [`mock`] servers are public because tests drive them too, and the
+//! [`mock_history`] because benchmarks read it.
 
+mod backup;
 pub mod calibrate;
 mod check;
 mod cli;
 mod cost;
 mod cycle_command;
+mod day_counts;
 mod demo;
+mod export;
+mod import;
 mod listener;
 pub mod mock;
+pub mod mock_history;
 mod output;
+mod progress;
 mod rolling;
 mod schedule;
 mod serve;
 mod signals;
+mod spill;
+mod transfer;
 mod unsaved;
+mod verify;
 mod watch;
 mod wiring;
 
@@ -52,11 +62,19 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
         Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
         Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
         Command::Check(args) => check::run(&vars().await?, &args).await,
+        Command::Backup(args) => backup::command::run(&vars().await?, &args).await,
+        Command::Import(args) => import::command::run(&vars().await?, &args).await,
+        Command::Export(args) => export::run(&vars().await?, &args).await,
+        Command::Verify(args) => {
+            let vars = if args.needs_settings() { vars().await? } else { Vars::default() };
+            verify::command::run(&vars, &args).await
+        }
         Command::Cost(args) => Ok(cost::run(&args)),
         Command::Watch(args) => watch::run(&wiring::variables_to_ask(cli.env_file.as_deref()).await?, args).await,
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
         Command::CalibrateServer => Ok(calibrate::server::run().map(|()| ExitCode::SUCCESS)?),
+        Command::MockHistory(args) => Ok(mock_history::command::run(&args)?),
         Command::Mock(args) => Ok(mock::command::run(args).await.map(|()| ExitCode::SUCCESS)?),
     }
 }
@@ -65,10 +83,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
 fn log_filter(command: &Command) -> &'static str {
     match command {
         Command::Serve | Command::Mock(_) => "info",
-        Command::Cycle(_) | Command::Check(_) | Command::Cost(_) | Command::Calibrate(_) | Command::CalibrateServer => {
-            "warn"
-        }
         Command::Demo(_) | Command::Watch(_) => "error",
+        _ => "warn",
     }
 }
 

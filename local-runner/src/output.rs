@@ -117,6 +117,11 @@ pub(crate) fn duration(ms: f64) -> String {
     }
 }
 
+/// A size for a person: `512 B`, `1.4 MiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,10 +7,10 @@ use llm_monitor_core::{
     parameters::{Parameters, ParametersError},
     parts::{self, PartsError},
     settings::{
-        Host, Settings, SettingsError, Vars,
+        Host, Settings, SettingsError, StoreSettings, Vars,
         dotenv::{self, BadLine},
     },
-    store::{Backlog, StoreError},
+    store::{Backlog, FileStore, Store, StoreError},
 };
 
 /// Why a command could not run at all (exit code 2). Displays as lines for a person.
@@ -100,4 +100,13 @@ pub(crate) fn settings(vars: &Vars) -> Result<Settings, StartError> {
 /// The store that `settings` name, open for writing, with room in memory for rows that it cannot take now.
 pub(crate) async fn open_store(settings: &Settings) -> Result<Arc<Backlog>, StartError> {
     Ok(Arc::new(Backlog::new(parts::open_store(settings).await?)))
+}
+
+/// The store that `settings` name, to be read alone: a local file is neither locked nor changed.
+pub(crate) async fn open_store_to_read(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
+    let StoreSettings::File { path } = &settings.storing.store else { return Ok(parts::open_store(settings).await?) };
+    let path = path.clone();
+    let opened = tokio::task::spawn_blocking(move || FileStore::open_read_only(path)).await;
+    let store = opened.context("reading the file was broken off")??;
+    Ok(Arc::new(store))
 }

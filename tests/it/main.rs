@@ -3,6 +3,7 @@
 // Here a failed expectation is a failed test.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod backups;
 mod calibrate;
 mod check;
 mod corpora;
@@ -11,6 +12,7 @@ mod cycle;
 mod demo;
 mod dependence;
 mod faults;
+mod imports;
 mod lambda_api;
 mod lambda_monitor;
 mod lambda_start;
@@ -25,5 +27,6 @@ mod settings;
 mod streams;
 mod support;
 mod tls;
+mod tools;
 mod usage_endpoint;
 mod watch;

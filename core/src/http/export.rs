@@ -16,20 +16,17 @@ use tokio::{sync::mpsc, time::timeout};
 use utoipa::IntoParams;
 
 use super::{
-    Api, LatencyRecord, Problem,
+    Api, Export, ExportFormat, LatencyRecord, Problem,
     error::ApiError,
     parameters::{Parameters, environments, one_of},
     window::{self, Window},
 };
 use crate::{
-    history::Direction,
+    history::History,
     query::Status,
-    record::{Outcome, Record, csv},
     store::{Scope, StoreError},
 };
 
-/// What is sent at once.
-const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that are made while the client takes one.
 const CHUNKS_AHEAD: usize = 2;
 /// For a client to take the next chunk; one that does not is given up.
@@ -66,21 +63,6 @@ pub(super) struct ExportParameters {
     spreadsheet: String,
 }
 
-/// What is exported, and how.
-struct Export {
-    scope: Scope,
-    models: Option<Vec<String>>,
-    status: Option<Status>,
-    include_simulated: bool,
-    format: Format,
-}
-
-#[derive(Clone, Copy)]
-enum Format {
-    Csv { is_for_spreadsheets: bool },
-    JsonLines,
-}
-
 /// Export
 ///
 /// Records as CSV or JSON lines, oldest first, streamed. When the store fails on the way, the connection is cut: an answer that
@@ -109,11 +91,11 @@ pub(super) async fn show(
     let window = Window::parse(["from", "to"], &parameters.from, &parameters.to, TimeDelta::hours(24), Utc::now())?;
     let export = parameters.export(window)?;
     let (content_type, suffix) = match export.format {
-        Format::Csv { .. } => ("text/csv; charset=utf-8", "csv"),
-        Format::JsonLines => ("application/x-ndjson", "jsonl"),
+        ExportFormat::Csv { .. } => ("text/csv; charset=utf-8", "csv"),
+        ExportFormat::JsonLines => ("application/x-ndjson", "jsonl"),
     };
     let (sender, mut receiver) = mpsc::channel(CHUNKS_AHEAD);
-    tokio::spawn(async move { export.send(&api, &sender).await });
+    tokio::spawn(async move { send(export, &api.history, &sender).await });
     // The first chunk before the status: a store that cannot be read is a 503 and not a cut connection.
     let first = receiver.recv().await.transpose()?.unwrap_or_default();
     let rest = stream::unfold((Some(Ok(first)), receiver), |(first, mut receiver)| async move {
@@ -139,7 +121,7 @@ impl ExportParameters {
     fn export(&self, window: Window) -> Result<Export, ApiError> {
         let flag = |name, text, default| one_of(name, text, &[("", default), ("true", true), ("false", false)]);
         let is_for_spreadsheets = flag("spreadsheet", &self.spreadsheet, false)?;
-        let csv = Format::Csv { is_for_spreadsheets };
+        let csv = ExportFormat::Csv { is_for_spreadsheets };
         Ok(Export {
             scope: Scope {
                 environments: environments(&self.environment),
@@ -153,90 +135,30 @@ impl ExportParameters {
                 &[("", None), ("success", Some(Status::Success)), ("error", Some(Status::Error))],
             )?,
             include_simulated: flag("include_simulated", &self.include_simulated, true)?,
-            format: one_of("format", &self.format, &[("", csv), ("csv", csv), ("jsonl", Format::JsonLines)])?,
+            format: one_of("format", &self.format, &[("", csv), ("csv", csv), ("jsonl", ExportFormat::JsonLines)])?,
         })
     }
 }
 
 type Sender = mpsc::Sender<Result<Bytes, StoreError>>;
 
-impl Export {
-    /// Sends everything in chunks, until the end or until the client is gone.
-    async fn send(&self, api: &Api, sender: &Sender) {
-        let mut scan = api.history.scan(self.scope.clone(), Direction::OldestFirst, None);
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES + 4096);
-        if matches!(self.format, Format::Csv { .. }) {
-            chunk.extend_from_slice(csv::header_line().as_bytes());
-            chunk.push(b'\n');
-        }
-        loop {
-            match scan.next().await {
-                Ok(Some(row)) => {
-                    let record = row.to_record();
-                    if self.wants(&record) {
-                        self.write(record, &mut chunk);
-                    }
-                }
-                Ok(None) => {
-                    hand_over(sender, Ok(std::mem::take(&mut chunk).into())).await;
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "an export could not be finished: {error}");
-                    hand_over(sender, Err(error)).await;
-                    return;
-                }
+/// Sends everything in chunks, until the end or until the client is gone.
+async fn send(export: Export, history: &History, sender: &Sender) {
+    let mut chunks = export.start(history);
+    loop {
+        let chunk = match chunks.next().await {
+            Ok(Some(chunk)) => Ok(chunk),
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "an export could not be finished: {error}");
+                Err(error)
             }
-            if chunk.len() >= CHUNK_BYTES {
-                let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES + 4096));
-                if !hand_over(sender, Ok(full.into())).await {
-                    return;
-                }
-            }
+        };
+        let is_last = chunk.is_err();
+        // Whether the client took it in time.
+        let is_taken = matches!(timeout(CLIENT_TIME_LIMIT, sender.send(chunk)).await, Ok(Ok(())));
+        if is_last || !is_taken {
+            return;
         }
-    }
-
-    fn wants(&self, record: &Record) -> bool {
-        (self.include_simulated || !record.simulated)
-            && self.status.is_none_or(|status| record.is_success() == (status == Status::Success))
-            && self.models.as_ref().is_none_or(|models| models.contains(&record.model_name))
-    }
-
-    fn write(&self, mut record: Record, out: &mut Vec<u8>) {
-        match self.format {
-            Format::Csv { is_for_spreadsheets } => {
-                if is_for_spreadsheets {
-                    escape_formulas(&mut record);
-                }
-                csv::encode(&record, out);
-            }
-            Format::JsonLines => {
-                // Writing to memory cannot fail.
-                let _ = serde_json::to_writer(&mut *out, &LatencyRecord::from(record));
-                out.push(b'\n');
-            }
-        }
-    }
-}
-
-/// Whether the client took it in time.
-async fn hand_over(sender: &Sender, chunk: Result<Bytes, StoreError>) -> bool {
-    matches!(timeout(CLIENT_TIME_LIMIT, sender.send(chunk)).await, Ok(Ok(())))
-}
-
-/// Puts a `'` before texts that a spreadsheet would run (OWASP, "CSV Injection").
-fn escape_formulas(record: &mut Record) {
-    let escape = |text: &mut String| {
-        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-            text.insert(0, '\'');
-        }
-    };
-    escape(&mut record.model_name);
-    let texts = [&mut record.provider, &mut record.location, &mut record.served_model, &mut record.finish_reason];
-    texts.into_iter().flatten().for_each(escape);
-    if let Outcome::Error(failure) = &mut record.outcome
-        && let Some(message) = &mut failure.message
-    {
-        escape(message);
     }
 }

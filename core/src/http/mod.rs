@@ -12,6 +12,7 @@ mod docs;
 mod error;
 mod etag;
 mod export;
+mod exported;
 mod guard;
 mod health;
 mod latency;
@@ -55,10 +56,12 @@ pub use costs_answer::{
     UsageOfDay, UsageOfModel, UsageOfMonth, UsageSum, UsageSums,
 };
 pub use error::{FieldProblem, Problem};
+pub use exported::{Chunks, Export, ExportFormat};
 pub use health::{CatalogHealth, EnvironmentHealth, Health, HealthStatus, LastCycle, StoreState};
 pub use latency_record::LatencyRecord;
 pub use models::{Model, Pricing, Usage};
 pub use new_record::NewRecord;
+pub use parameters::parse_instant;
 pub use series::{OneSeries, SeriesAnswer};
 pub use summary::{DistributionMs, GroupSummary, LastRecord, PhasesMs, SummaryAnswer};
 

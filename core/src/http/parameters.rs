@@ -95,8 +95,9 @@ impl PartialSchema for Instant {
 
 impl ToSchema for Instant {}
 
-/// RFC 3339, or without a zone, or a date. A `+` that was not percent-encoded has become a space: it is taken back.
-pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
+/// An instant as parameters and options name it: RFC 3339, or without a zone (UTC), or a date (its first instant). A `+` that
+/// was not percent-encoded has become a space: it is taken back.
+pub fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(date) = text.parse::<NaiveDate>() {
         return Some(date.and_time(NaiveTime::MIN).and_utc());

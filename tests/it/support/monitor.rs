@@ -67,7 +67,7 @@ impl Setup {
         std::fs::read_to_string(self.csv_path()).expect("the CSV file")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&*BINARY);
         command
             .args(args)
@@ -113,6 +113,16 @@ impl Setup {
             .stdout(Stdio::piped())
             .kill_on_drop(true);
         command.spawn().expect("script, of util-linux, starts")
+    }
+
+    /// Runs it, reads one line of its output, and closes the pipe.
+    pub(crate) async fn run_until_first_line(&self, args: &[&str]) -> (String, Option<i32>) {
+        let mut child = self.command(args).spawn().expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let line = lines.next_line().await.expect("UTF-8").expect("a line");
+        drop(lines);
+        let ended = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it stops");
+        (line, ended.expect("it ended").code())
     }
 
     /// Starts `serve` on a free port and waits until it listens.

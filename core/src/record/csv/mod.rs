@@ -7,6 +7,7 @@
 mod encode;
 mod layout;
 mod number;
+mod reader;
 mod row;
 mod split;
 mod table;
@@ -16,6 +17,7 @@ mod tests;
 pub use encode::encode;
 pub(crate) use encode::encode_row;
 pub(crate) use layout::Layout;
+pub use reader::{Line, Reader};
 pub use row::Row;
 pub(crate) use row::{Cell, RowReader};
 pub(crate) use split::{MAX_ROW_BYTES, Split, UNCLOSED_QUOTE};

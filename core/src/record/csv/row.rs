@@ -135,6 +135,7 @@ pub(crate) struct RowReader {
     bounds: Vec<Bounds>,
     /// Names seen so far: a handful, and every row has one of them.
     environments: Vec<Environment>,
+    names_environment: bool,
 }
 
 impl RowReader {
@@ -151,6 +152,11 @@ impl RowReader {
     /// Whether the row read last has as many fields as the header.
     pub(crate) fn is_full_length(&self) -> bool {
         self.bounds.len() == self.layout.len()
+    }
+
+    /// Whether the row read last says which environment it is of.
+    pub(crate) fn names_environment(&self) -> bool {
+        self.names_environment
     }
 
     /// Takes the row at the start of `bytes` for the header, if it is one, and says how many bytes it is.
@@ -202,6 +208,8 @@ impl RowReader {
         } else {
             return Err(format!("the row has {} fields where the header has {}", self.bounds.len(), self.layout.len()));
         };
+        let environment = layout.position(Column::Environment).and_then(|position| self.bounds.get(position));
+        self.names_environment = environment.is_some_and(|(start, end)| start < end);
         match (Fields { line, bounds: &self.bounds, layout, environments: &mut self.environments }).row() {
             Ok(row) => Ok(Cell::Row(row)),
             Err(_) if self.take_middle_header(line) => Ok(Cell::Header),

@@ -66,6 +66,16 @@ impl Keys {
         Self { prefix, writer: writer.to_owned() }
     }
 
+    /// `key` without the prefix.
+    pub(super) fn below_prefix<'k>(&self, key: &'k str) -> Option<&'k str> {
+        key.strip_prefix(&self.prefix)
+    }
+
+    /// The key that [`below_prefix`](Self::below_prefix) made `name` of.
+    pub(super) fn in_prefix(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
     fn hour(&self, hour: &Hour) -> String {
         format!("{}{}", self.environment(&hour.environment), hour_folder(hour.start))
     }

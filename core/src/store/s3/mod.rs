@@ -6,6 +6,7 @@
 
 mod bucket;
 mod client;
+mod copy;
 mod failure;
 mod layout;
 mod listing;

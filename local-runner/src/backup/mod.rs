@@ -1,0 +1,12 @@
+//! `backup`: a copy of everything that is a store itself.
+//!
+//! What is the same in the copy already is not copied again. Between two buckets whole objects are copied, told apart by name
+//! and size (they only ever grow); else rows, day by day, so that the copy holds each row once.
+
+pub(crate) mod command;
+mod days;
+mod destination;
+mod objects;
+mod rest;
+mod rows;
+mod state;

@@ -1,0 +1,139 @@
+//! A file's rows by day, and what of it is no row.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Read, Write},
+};
+
+use anyhow::{Context, Result, bail};
+use chrono::{NaiveDate, SecondsFormat, Utc};
+use indicatif::ProgressBar;
+use llm_monitor_core::record::{
+    Environment, Record,
+    csv::{self, Line, Reader},
+};
+
+use super::input::Input;
+use crate::spill::Spill;
+
+/// Lines that are named in the report; the others are counted.
+const NAMED: usize = 20;
+/// A file that begins with so many lines of which none is a row is no latency data.
+const UNREADABLE_AT_MOST: u64 = 1_000;
+
+/// What was in a file.
+#[derive(Debug)]
+pub(super) struct Sorted {
+    pub(super) days: Spill<NaiveDate>,
+    pub(super) rows: u64,
+    pub(super) rejected: u64,
+    /// The first lines that could not be read, and why.
+    pub(super) problems: Vec<(u64, String)>,
+}
+
+impl Sorted {
+    /// Reads `input` to its end. Rows that name no environment are of `environment`. Lines that are no row are copied to the
+    /// input's own `.import.rejected`, unless this `is_rehearsal`.
+    pub(super) fn read(
+        input: &mut Input,
+        environment: Option<&Environment>,
+        is_rehearsal: bool,
+        bar: &ProgressBar,
+    ) -> Result<Self> {
+        let name = input.name.clone();
+        let cannot_read = || format!("cannot read {name}");
+        let mut sorted = Self { days: Spill::new(), rows: 0, rejected: 0, problems: Vec::new() };
+        let mut reader = Reader::new(input.text(bar).with_context(cannot_read)?).with_context(cannot_read)?;
+        let mut rejects = Rejects { file: None, is_rehearsal };
+        let mut row = Vec::with_capacity(1024);
+        while let Some(line) = reader.next_line().with_context(cannot_read)? {
+            let names_environment = line.names_environment;
+            match &line.row {
+                None => {}
+                Some(Ok(_)) if !line.has_line_end && !line.is_full_length => {
+                    let reason = "the file ends within this row".to_owned();
+                    sorted.reject(&line, reason, &mut rejects, input)?;
+                }
+                Some(Err(reason)) => sorted.reject(&line, reason.clone(), &mut rejects, input)?,
+                Some(Ok(_)) => {
+                    let Some(Ok(read)) = line.row else { continue };
+                    let mut record = read.into_record();
+                    if let Some(environment) = environment.filter(|_| !names_environment) {
+                        record.environment = environment.clone();
+                    }
+                    row.clear();
+                    csv::encode(&record, &mut row);
+                    sorted
+                        .days
+                        .push(&record.timestamp.date_naive(), &row)
+                        .context("cannot use the temporary folder")?;
+                    sorted.rows += 1;
+                }
+            }
+            if sorted.rows == 0 && sorted.rejected >= UNREADABLE_AT_MOST {
+                bail!("{name} is no latency data: none of its first {UNREADABLE_AT_MOST} lines is a row");
+            }
+        }
+        rejects.finish(input)?;
+        Ok(sorted)
+    }
+
+    fn reject(&mut self, line: &Line<'_>, reason: String, rejects: &mut Rejects, input: &Input) -> Result<()> {
+        rejects
+            .write(line, &reason, input)
+            .with_context(|| format!("cannot write {}", input.rejected_path.display()))?;
+        self.rejected += 1;
+        if self.problems.len() < NAMED {
+            self.problems.push((line.number, reason));
+        }
+        Ok(())
+    }
+
+    /// The rows of one day, which are taken out.
+    pub(super) fn take(&mut self, day: NaiveDate) -> io::Result<DayRows> {
+        // As they stand there they have our columns, and no header.
+        Ok(DayRows(Reader::new(self.days.take(&day)?)?))
+    }
+}
+
+/// Rows that were sorted.
+pub(super) struct DayRows(Reader<Box<dyn Read + Send>>);
+
+impl DayRows {
+    pub(super) fn next(&mut self) -> io::Result<Option<Record>> {
+        while let Some(line) = self.0.next_line()? {
+            if let Some(Ok(row)) = line.row {
+                return Ok(Some(row.into_record()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The file of lines that are no rows, made when the first is met.
+struct Rejects {
+    file: Option<BufWriter<File>>,
+    is_rehearsal: bool,
+}
+
+impl Rejects {
+    fn write(&mut self, line: &Line<'_>, reason: &str, input: &Input) -> io::Result<()> {
+        if self.is_rehearsal {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(BufWriter::new(File::create(&input.rejected_path)?)),
+        };
+        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+        writeln!(file, "# {now} line {}: {reason}", line.number)?;
+        file.write_all(line.text)?;
+        if line.text.ends_with(b"\n") { Ok(()) } else { file.write_all(b"\n") }
+    }
+
+    fn finish(self, input: &Input) -> Result<()> {
+        let Some(file) = self.file else { return Ok(()) };
+        let written = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
+        written.with_context(|| format!("cannot write {}", input.rejected_path.display()))
+    }
+}

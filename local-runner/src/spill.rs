@@ -1,0 +1,119 @@
+//! Bytes sorted into buckets, in memory while they are few and in temporary files beyond that.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{self, Cursor, Read, Write},
+    path::PathBuf,
+};
+
+use tempfile::TempDir;
+
+/// Bytes that all buckets together hold in memory.
+const IN_MEMORY_BYTES: usize = 32 * 1024 * 1024;
+
+/// Buckets by key. What is in files is gone when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Spill<K> {
+    buckets: BTreeMap<K, Bucket>,
+    in_memory: usize,
+    limit: usize,
+    folder: Option<TempDir>,
+    /// How many files there have been.
+    files: u64,
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    file: Option<PathBuf>,
+    memory: Vec<u8>,
+}
+
+impl<K: Ord + Clone> Spill<K> {
+    pub(crate) fn new() -> Self {
+        Self::with_limit(IN_MEMORY_BYTES)
+    }
+
+    fn with_limit(limit: usize) -> Self {
+        Self { buckets: BTreeMap::new(), in_memory: 0, limit, folder: None, files: 0 }
+    }
+
+    /// Adds `bytes` to the end of a bucket.
+    ///
+    /// # Errors
+    /// What writing to the temporary folder gives.
+    pub(crate) fn push(&mut self, key: &K, bytes: &[u8]) -> io::Result<()> {
+        let bucket = match self.buckets.get_mut(key) {
+            Some(bucket) => bucket,
+            None => self.buckets.entry(key.clone()).or_default(),
+        };
+        bucket.memory.extend_from_slice(bytes);
+        self.in_memory += bytes.len();
+        if self.in_memory > self.limit { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let folder = match &mut self.folder {
+            Some(folder) => folder,
+            none => none.insert(tempfile::Builder::new().prefix("llm-monitor-").tempdir()?),
+        };
+        for bucket in self.buckets.values_mut() {
+            if bucket.memory.is_empty() {
+                continue;
+            }
+            let path = bucket.file.get_or_insert_with(|| {
+                self.files += 1;
+                folder.path().join(self.files.to_string())
+            });
+            OpenOptions::new().create(true).append(true).open(path)?.write_all(&bucket.memory)?;
+            bucket.memory = Vec::new();
+        }
+        self.in_memory = 0;
+        Ok(())
+    }
+
+    /// The buckets' keys, in their order.
+    pub(crate) fn keys(&self) -> Vec<K> {
+        self.buckets.keys().cloned().collect()
+    }
+
+    /// Takes a bucket out, to be read from its start.
+    ///
+    /// # Errors
+    /// Its file cannot be opened.
+    pub(crate) fn take(&mut self, key: &K) -> io::Result<Box<dyn Read + Send>> {
+        let Some(bucket) = self.buckets.remove(key) else { return Ok(Box::new(io::empty())) };
+        self.in_memory = self.in_memory.saturating_sub(bucket.memory.len());
+        let memory = Cursor::new(bucket.memory);
+        let Some(path) = bucket.file else { return Ok(Box::new(memory)) };
+        let file = File::open(&path)?;
+        // Where an open file can have no name it frees its room as soon as it is read; elsewhere at the end.
+        let _ = std::fs::remove_file(&path);
+        Ok(Box::new(file.chain(memory)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_back_what_it_took_in_order_from_memory_and_from_files() {
+        for limit in [10, usize::MAX] {
+            let mut spill = Spill::with_limit(limit);
+            for round in 0..20_u8 {
+                for key in [3, 1, 2] {
+                    spill.push(&key, &[round, key]).expect("takes");
+                }
+            }
+            assert_eq!(spill.keys(), [1, 2, 3]);
+            for key in [2, 3, 1] {
+                let mut bytes = Vec::new();
+                spill.take(&key).expect("opens").read_to_end(&mut bytes).expect("reads");
+                assert!(bytes.chunks(2).map(<[u8]>::to_vec).eq((0..20).map(|round| vec![round, key])));
+            }
+        }
+    }
+}

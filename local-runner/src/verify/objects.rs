@@ -1,0 +1,58 @@
+//! The objects of a bucket.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use indicatif::ProgressBar;
+use llm_monitor_core::store::{Scope, Segment, Store, StoreError};
+
+use super::{
+    check_file,
+    file::{Checks, End},
+};
+
+const READ_AHEAD: usize = 8;
+/// How often an object that changes while it is read is listed again.
+const ATTEMPTS: u32 = 8;
+
+/// Checks every segment of `store`. The monitor may go on meanwhile.
+pub(crate) async fn check_store(checks: &mut Checks, store: &Arc<dyn Store>, bar: &ProgressBar) -> Result<()> {
+    let segments = store.segments(&Scope::default()).await?;
+    bar.set_length(segments.iter().map(|segment| segment.size_bytes).sum());
+    let mut reads =
+        stream::iter(segments).map(async |segment| (read(store, &segment).await, segment)).buffered(READ_AHEAD);
+    while let Some((csv, segment)) = reads.next().await {
+        let csv = csv?;
+        checks.report.bytes += csv.len() as u64;
+        let end = check_file(checks, &segment.name, csv.as_ref(), |_| {});
+        // An object is written whole: what is torn in it came so.
+        if let End::Torn(problem) = end.context("cannot write to the temporary folder")? {
+            checks.report.problem(problem);
+        }
+        bar.inc(segment.size_bytes);
+    }
+    Ok(())
+}
+
+async fn read(store: &Arc<dyn Store>, listed: &Segment) -> Result<Bytes> {
+    let mut segment = listed.clone();
+    for _ in 0..ATTEMPTS {
+        match store.read(&segment).await {
+            Err(StoreError::Changed { .. }) => {}
+            read => return Ok(read?),
+        }
+        let scope = Scope {
+            environments: segment.environment.clone().map(|environment| vec![environment]),
+            from: segment.earliest,
+            to: None,
+        };
+        let now = store.segments(&scope).await?;
+        let Some(again) = now.into_iter().find(|again| again.name == listed.name) else {
+            bail!("{} vanished while it was read", listed.name);
+        };
+        segment = again;
+    }
+    bail!("{} keeps changing", listed.name)
+}
