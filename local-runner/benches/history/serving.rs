@@ -1,0 +1,245 @@
+//! Answers, as the router gives them.
+
+use std::{
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body, http::Request};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use llm_monitor_core::{
+    history::History,
+    http::{Api, CorsPolicy, router},
+    query::{Buckets, Column, Figure, Selection, Statistic, series},
+    record::{Environment, Metric},
+    store::{FileOptions, FileStore, Scope, Store},
+};
+use tower::ServiceExt;
+
+use super::{
+    Line,
+    place::{Place, file_in},
+};
+
+const MEMORY_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+const RUNS: usize = 40;
+
+/// A server over a history, without a socket.
+struct Server {
+    history: Arc<History>,
+    router: Router,
+    newest: DateTime<Utc>,
+}
+
+async fn serve(file: &Path, rotate: bool) -> Server {
+    let file = file.to_owned();
+    let options = FileOptions { rotate, ..FileOptions::default() };
+    let store = tokio::task::spawn_blocking(move || FileStore::open_with(file, options)).await.expect("it ends");
+    let store: Arc<dyn Store> = Arc::new(store.expect("it opens"));
+    let history = Arc::new(History::new(Arc::clone(&store), MEMORY_LIMIT_BYTES));
+    let segments = store.segments(&Scope::default()).await.expect("readable");
+    // The open segment names no end.
+    let newest = segments.iter().filter_map(|segment| segment.latest.or(segment.earliest)).max().expect("rows");
+    let api = Api {
+        store,
+        history: Arc::clone(&history),
+        environments: ["dev", "test", "qa", "prod"].map(environment).to_vec(),
+        api_token: None,
+        cors: CorsPolicy::Nobody,
+        version: "bench".to_owned(),
+        monitor_interval: Duration::from_secs(60),
+        simple_mode: false,
+        monitor_started_at: None,
+        host_problems: None,
+    };
+    Server { history, router: router(api), newest }
+}
+
+fn environment(name: &str) -> Environment {
+    name.parse().expect("a name")
+}
+
+impl Server {
+    async fn get(&self, address: &str) -> (Option<String>, Vec<u8>) {
+        let request = Request::get(address).header("host", "localhost").body(Body::empty()).expect("a request");
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        assert!(answer.status().is_success(), "{address}: {}", answer.status());
+        let link = answer.headers().get("link").and_then(|link| link.to_str().ok()).map(str::to_owned);
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        (link, body.to_vec())
+    }
+
+    /// The best of many: what else the machine does only adds.
+    async fn best(&self, address: &str) -> Duration {
+        self.get(address).await;
+        let mut best = Duration::MAX;
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            self.get(address).await;
+            best = best.min(start.elapsed());
+        }
+        best
+    }
+}
+
+/// The newest and the deepest page of `prod`, of a small and of a large history.
+pub(super) async fn pages(small: &Place, large: &Place) -> Vec<Line> {
+    const PAGE: &str = "/api/latency?environment=prod&limit=100";
+    let few = serve(&small.file(), false).await;
+    let many = serve(&large.file(), false).await;
+    let of_few = few.best(PAGE).await;
+    let deepest_by_skip = |rows: usize| format!("{PAGE}&skip={}", rows / 4 - 100);
+    // Where the page before the last one ends.
+    let before = format!("{PAGE}&skip={}", large.rows / 4 - 200);
+    let (link, _) = many.get(&before).await;
+    let link = link.expect("another page follows");
+    let next = link.trim_start_matches('<').split('>').next().unwrap_or_default().to_owned();
+    let mut lines = Vec::new();
+    for (what, address, compared) in [
+        ("newest page", PAGE.to_owned(), of_few),
+        ("deepest page, by its link", next, of_few),
+        ("deepest page, by skip", deepest_by_skip(large.rows), few.best(&deepest_by_skip(small.rows)).await),
+    ] {
+        let took = many.best(&address).await;
+        let ratio = took.as_secs_f64() / compared.as_secs_f64();
+        lines.push(Line::new(
+            format!("{what} of 100 at {} rows", large.rows),
+            format!("{:.0} requests/s", 1.0 / took.as_secs_f64()),
+            format!("{ratio:.2} x the time at {} rows", small.rows),
+            ratio <= 2.0,
+            "2 x",
+        ));
+    }
+    lines
+}
+
+fn hourly(server: &Server, days: i64) -> (Selection, Buckets) {
+    let to = DateTime::from_timestamp(server.newest.timestamp() / 3_600 * 3_600, 0).expect("a time");
+    let from = to - TimeDelta::days(days);
+    let scope = Scope { environments: None, from: Some(from), to: Some(to) };
+    let selection = Selection { scope, models: None, include_simulated: false, rows_at_most: u64::MAX };
+    (selection, Buckets::new(from, to, 3_600))
+}
+
+/// 30 days of 40 series by the hour.
+pub(super) async fn month(place: &Place) -> Vec<Line> {
+    let server = serve(&place.file(), true).await;
+    let days = 30.min(place.rows as i64 / 57_600 - 1);
+    server.history.roll_up(None).await.expect("readable");
+    let (selection, buckets) = hourly(&server, days);
+    let statistics = [50, 95, 99].map(Statistic::Percentile);
+    let (columns, figure) = ([Column::Environment, Column::Model], Figure::Duration(Metric::TtftMs));
+    let ask = || series(&server.history, &selection, &columns, figure, &statistics, &buckets);
+    let start = Instant::now();
+    let (lines, is_exact) = ask().await.expect("readable");
+    let cold = start.elapsed();
+    assert!(!is_exact && lines.len() == 40, "{} series", lines.len());
+    let mut warm = Duration::MAX;
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        ask().await.expect("readable");
+        warm = warm.min(start.elapsed());
+    }
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (from, to) =
+        (selection.scope.from.map(text).unwrap_or_default(), selection.scope.to.map(text).unwrap_or_default());
+    let answer =
+        server.best(&format!("/api/series?metric=ttft_ms&percentile=p50,p95,p99&step=1h&from={from}&to={to}")).await;
+    let what = format!("{days} days x 40 series, p50, p95 and p99 by the hour");
+    let duck = duckdb(&place.folder(), &from, &to);
+    let compared = duck.map_or_else(
+        || "no DuckDB here: tests/history/run installs it".to_owned(),
+        |duck| format!("{:.0} x as fast as DuckDB on the same files ({:.0} ms)", duck / warm.as_secs_f64(), duck * 1e3),
+    );
+    vec![
+        Line::new(
+            format!("{what}, warm"),
+            format!("{:.1} ms", warm.as_secs_f64() * 1e3),
+            compared,
+            warm <= Duration::from_millis(10) && duck.is_none_or(|duck| duck / warm.as_secs_f64() >= 10.0),
+            "10 ms, 10 x",
+        ),
+        Line::new(
+            format!("{what}, first time"),
+            format!("{:.0} ms", cold.as_secs_f64() * 1e3),
+            String::new(),
+            true,
+            "-",
+        ),
+        Line::new(
+            format!("{what}, warm, as the API's JSON"),
+            format!("{:.1} ms", answer.as_secs_f64() * 1e3),
+            String::new(),
+            true,
+            "-",
+        ),
+    ]
+}
+
+/// Seconds that DuckDB takes for the same figures, the best of three; `None` where it is not installed.
+fn duckdb(folder: &Path, from: &str, to: &str) -> Option<f64> {
+    const SCRIPT: &str = "
+import sys, time, duckdb
+folder, start, end = sys.argv[1:]
+files = [folder + '/latency_data.csv', folder + '/latency_data.d/date=*.csv']
+query = '''select environment, model_name, date_trunc('hour', timestamp) as hour,
+    quantile_disc(ttft_ms, [0.5, 0.95, 0.99]) from read_csv(?, union_by_name = true)
+    where status = 'success' and timestamp >= ?::timestamptz and timestamp < ?::timestamptz group by all'''
+best = None
+for _ in range(3):
+    began = time.monotonic()
+    duckdb.execute(query, [files, start, end]).fetchall()
+    took = time.monotonic() - began
+    best = took if best is None else min(best, took)
+print(best)
+";
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-venv/history/bin/python");
+    let said = Command::new(python).args(["-c", SCRIPT]).arg(folder).args([from, to]).output().ok()?;
+    if !said.status.success() {
+        eprintln!("DuckDB: {}", String::from_utf8_lossy(&said.stderr));
+        return None;
+    }
+    String::from_utf8_lossy(&said.stdout).trim().parse().ok()
+}
+
+/// Makes the rollups that a server makes as days end.
+pub(super) async fn roll_up(place: &Place) {
+    serve(&place.file(), true).await.history.roll_up(None).await.expect("readable");
+}
+
+/// A year of one environment by the day, in a process of its own: prints lines for the table.
+pub(super) async fn year(folder: &Path) {
+    let start = Instant::now();
+    let server = serve(&file_in(folder), true).await;
+    let opened = start.elapsed();
+    let from = (server.newest - TimeDelta::days(365)).to_rfc3339_opts(SecondsFormat::Secs, true).replace('+', "%2B");
+    let address = format!("/api/series?metric=ttft_ms&percentile=p50,p95,p99&step=1d&environment=prod&from={from}");
+    let start = Instant::now();
+    server.get(&address).await;
+    let cold = start.elapsed();
+    let warm = server.best(&address).await;
+    let summary = server.best(&format!("/api/summary?environment=prod&from={from}")).await;
+    // What a person does in a day: pages, charts, an export of a week.
+    for address in ["/api/latency?limit=1000", "/api/latency?limit=1000&skip=500000", "/health", "/metrics"] {
+        server.get(address).await;
+    }
+    let line = |what: &str, figure: String, is_met: bool, goal: &str| println!("{what}\t{figure}\t{is_met}\t{goal}");
+    let ms = |took: Duration| format!("{:.1} ms", took.as_secs_f64() * 1e3);
+    line("a year of one environment by the day, warm", ms(warm), warm <= Duration::from_millis(50), "50 ms");
+    line("the same, first time, from disk", ms(cold), cold <= Duration::from_secs(1), "1 s");
+    line("a year's summary, warm", ms(summary), true, "-");
+    line("opening the store with a year in it", ms(opened), true, "-");
+    if let Some(resident) = resident_mib() {
+        line("resident with a year of data", format!("{resident:.0} MiB"), resident <= 84.0, "64 + 20 MiB");
+    }
+}
+
+/// Of this process, where the system tells.
+fn resident_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    let kib: f64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}
