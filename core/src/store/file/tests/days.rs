@@ -75,6 +75,21 @@ async fn a_day_of_any_size_is_read_in_parts() {
     assert_eq!(store.segments(&Scope::default()).await.expect("listed"), []);
 }
 
+/// Edited in place to the same length: only its time tells.
+#[tokio::test]
+async fn a_day_edited_in_place_is_another() {
+    let folder = with_day(file_of(&records(&day_of("2026-11-24", 1))));
+    let store = open(&folder);
+    let day = only_segment(&store).await;
+    let path = folder.beside("date=2026-11-24.csv");
+    let edited = fs::read_to_string(&path).expect("readable").replace("model-00000", "model-77777");
+    fs::write(&path, edited).expect("written");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+    File::options().write(true).open(&path).expect("opens").set_modified(later).expect("set");
+    assert!(matches!(store.read(&day).await, Err(StoreError::Changed { .. })));
+    assert!(all_rows(&store).await.iter().any(|row| row.model_name == "model-77777"));
+}
+
 /// Header in the middle, other columns below it, a huge cell, a row that cannot be read and a torn end, with the right lines.
 #[tokio::test]
 async fn a_large_day_with_faults_is_read_around_them() {

@@ -82,6 +82,58 @@ async fn a_cycle_around_midnight_lies_in_both_places() {
     assert_rows(&store, &expected, "both").await;
 }
 
+/// A disk on which one looks into the store just before each write.
+#[derive(Debug)]
+struct Watched {
+    file: Arc<File>,
+    store: Arc<Mutex<Option<FileStore>>>,
+    seen: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Disk for Watched {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if let Some(store) = lock(&self.store).as_ref() {
+            let segments = store.shared.segments(&Scope::default()).expect("listed");
+            let rows = segments.iter().map(|segment| {
+                let bytes = store.shared.read(segment).expect("readable");
+                csv::decode(&bytes, 2).records.len() as u64
+            });
+            lock(&self.seen).push(rows.sum());
+        }
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        File::sync_data(&self.file)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        File::set_len(&self.file, len)
+    }
+}
+
+#[tokio::test]
+async fn nobody_sees_the_late_half_of_a_cycle_alone() {
+    let (folder, machine, store, expected) = tuesday();
+    drop(store);
+    let (watched, seen) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(Vec::new())));
+    let make_disk: MakeDisk = {
+        let (watched, seen) = (Arc::clone(&watched), Arc::clone(&seen));
+        Arc::new(move |file| {
+            Box::new(Watched { file: Arc::clone(file), store: Arc::clone(&watched), seen: Arc::clone(&seen) })
+        })
+    };
+    let seams = super::super::Place { make_disk, ..machine.seams() };
+    let store = FileStore::open_at(&folder.csv(), FileOptions::default(), seams).expect("opens");
+    *lock(&watched) = Some(store.clone());
+    let batch = around_midnight();
+    store.append(&batch).await;
+    assert_eq!(*lock(&seen), [expected.len() as u64], "between the two writes");
+    *lock(&watched) = None;
+    let store: Arc<dyn Store> = Arc::new(store);
+    assert_rows(&store, &[expected, batch.records].concat(), "after both").await;
+}
+
 /// The process dies after the late rows and before the others: a repeat adds what is missing, and no more.
 #[tokio::test]
 async fn a_repeat_after_a_crash_in_between_adds_the_rest() {

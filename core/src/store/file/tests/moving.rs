@@ -157,21 +157,25 @@ async fn a_move_that_fails_harms_no_append_and_is_tried_again() {
     }
 }
 
-/// As above, and then the process dies in that state: the note of the move outlives appends that came after it.
+/// As above, and then the process dies in that state: the note of the move outlives appends that came after it, also where
+/// there was room again for these.
 #[tokio::test]
 async fn a_crash_after_a_failed_move_loses_and_doubles_nothing() {
     let steps = steps_of_a_move();
-    for step in 0..steps {
+    for (step, has_room_again) in (0..steps).flat_map(|step| [(step, false), (step, true)]) {
         let mut scene = Scene::new();
         scene.machine.set_fault(Fault::From(step));
         let store = scene.machine.open(&scene.folder);
+        if has_room_again {
+            scene.machine.set_fault(Fault::None);
+        }
         for batch in [&day_of("2026-11-24", 3)[2], &day_of("2026-11-21", 5)[4]] {
             if store.append(batch).await.values().all(Result::is_ok) {
                 scene.expected.extend(batch.records.clone());
             }
         }
         drop(store);
-        let when = format!("failing from step {step} of {steps}");
+        let when = format!("failing from step {step} of {steps}, room again: {has_room_again}");
         let looked: Arc<dyn Store> = Arc::new(FileStore::open_read_only(scene.folder.csv()).expect("opens"));
         scene.assert_whole(&looked, &format!("{when}, read only")).await;
         scene.machine.set_fault(Fault::None);
