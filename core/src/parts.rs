@@ -15,9 +15,6 @@ use crate::{
     usage::UsageClient,
 };
 
-/// How much of parsed history is kept in memory.
-const HISTORY_CACHE_BYTES: usize = 64 * 1024 * 1024;
-
 /// Why a host cannot start although its settings are usable.
 #[derive(Debug, thiserror::Error)]
 pub enum PartsError {
@@ -73,7 +70,7 @@ pub fn usage_client(settings: &Settings) -> UsageClient {
 /// What the API answers from. `monitor_started_at` is for a host that monitors in the same process.
 pub fn api(settings: &Settings, store: Arc<dyn Store>, monitor_started_at: Option<DateTime<Utc>>) -> Api {
     Api {
-        history: Arc::new(History::new(Arc::clone(&store), HISTORY_CACHE_BYTES)),
+        history: Arc::new(History::new(Arc::clone(&store), settings.storing.memory_limit_mb as usize * 1024 * 1024)),
         store,
         environments: settings.environments(),
         api_token: settings.serving.api_token.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{backup, calibrate, cost, export, import, mock, mock_history, verify};
+use crate::{backup, calibrate, cost, export, import, mock, mock_history, verify, watch};
 
 /// Measures what your language models really feel like, in every environment, right now and over time, and what they cost.
 #[derive(Debug, Parser)]
@@ -51,6 +51,16 @@ pub(crate) enum Command {
     #[command(after_help = "Reads no settings and asks nobody.\n\n\
                             Examples:\n  llm-monitor cost\n  llm-monitor cost --pairs 40 --interval 300")]
     Cost(cost::Args),
+    /// The matrix of models and environments, live in the terminal, from a running server
+    #[command(
+        after_help = "Draws anew until Ctrl-C; where standard output is no terminal, prints without colours and never clears. \
+                            NO_COLOR is heeded.\n\n\
+                            Exit code: 0 every monitored model is known to work, 1 some model is failing or unknown,\n\
+                            2 the server is unreachable (or refuses).\n\n\
+                            Examples:\n  llm-monitor watch\n  llm-monitor watch --once || echo look\n  \
+                            API_TOKEN=... llm-monitor watch --url https://monitor.example.com --window 24h"
+    )]
+    Watch(watch::Args),
     /// See it work: a mock of everything outside, and the monitor, in one process
     #[command(after_help = "Needs no key and no internet. Leaves nothing behind but the CSV file that it names.\n\n\
                             Examples:\n  llm-monitor demo\n  llm-monitor demo --interval 2 --cycles 3")]

@@ -16,6 +16,7 @@ pub mod mock;
 pub mod mock_history;
 mod output;
 mod progress;
+mod rolling;
 mod schedule;
 mod serve;
 mod signals;
@@ -23,6 +24,7 @@ mod spill;
 mod transfer;
 mod unsaved;
 mod verify;
+mod watch;
 mod wiring;
 
 use std::{process::ExitCode, time::Duration};
@@ -68,6 +70,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
             verify::command::run(&vars, &args).await
         }
         Command::Cost(args) => Ok(cost::run(&args)),
+        Command::Watch(args) => watch::run(&wiring::variables_to_ask(cli.env_file.as_deref()).await?, args).await,
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Calibrate(args) => Ok(calibrate::command::run(args).await?),
         Command::CalibrateServer => Ok(calibrate::server::run().map(|()| ExitCode::SUCCESS)?),
@@ -80,7 +83,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
 fn log_filter(command: &Command) -> &'static str {
     match command {
         Command::Serve | Command::Mock(_) => "info",
-        Command::Demo(_) => "error",
+        Command::Demo(_) | Command::Watch(_) => "error",
         _ => "warn",
     }
 }

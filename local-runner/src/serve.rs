@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    demo, listener,
+    demo, listener, rolling,
     schedule::{self, Due, SystemClock},
     signals, unsaved,
     wiring::{self, StartError},
@@ -60,7 +60,9 @@ impl Service<'_> {
         let address = self.listener.local_addr().context("the listening address")?;
         info!(%address, "listening on http://{address}");
 
-        let api = router(parts::api(self.settings, store, Some(Utc::now())));
+        let api = parts::api(self.settings, store, Some(Utc::now()));
+        tokio::spawn(rolling::keep_rolled_up(Arc::clone(&api.history), self.stop.clone()));
+        let api = router(api);
         let stop = self.stop.clone();
         let server = tokio::spawn(listener::serve(self.listener, api, listener::HEADERS_TIME_LIMIT, stop));
 

@@ -67,6 +67,16 @@ pub(crate) async fn variables(named: Option<&Path>) -> Result<Vars, StartError> 
     Ok(Parameters::new(read(named)?).resolve().await?)
 }
 
+/// The same for who only asks a server: of all secrets it needs `API_TOKEN` alone, so that no other reference is followed.
+///
+/// # Errors
+/// The file cannot be read; the token's reference leads nowhere.
+pub(crate) async fn variables_to_ask(named: Option<&Path>) -> Result<Vars, StartError> {
+    let vars = read(named)?;
+    let is_referred_to = vars.get("API_TOKEN").is_none() && vars.get("API_TOKEN_PARAMETER").is_some();
+    Ok(if is_referred_to { Parameters::new(vars).resolve().await? } else { vars })
+}
+
 fn read(named: Option<&Path>) -> anyhow::Result<Vars> {
     let process = Vars::from_process();
     let env_file = named.unwrap_or(Path::new(".env"));

@@ -29,3 +29,4 @@ mod support;
 mod tls;
 mod tools;
 mod usage_endpoint;
+mod watch;

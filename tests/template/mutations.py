@@ -37,9 +37,9 @@ MUTATIONS = [
     ("a name may be a key", "^$|^(/[A-Za-z0-9_.-]+)+$", "^$|^[A-Za-z0-9_./-]+$", "test_what_wants_a_name"),
     ("an address may hold a password", "^https?://[^/@\\s]+(/\\S*)?$", "^https?://\\S+$", "test_what_wants_an_address"),
     # Permissions.
-    ("the API may write", "Sid: Read\n                Effect: Allow\n                Action: s3:GetObject", "Sid: Read\n                Effect: Allow\n                Action: [s3:GetObject, s3:PutObject]", "test_it_cannot_write"),
+    ("the API may write", "Sid: Read\n                Effect: Allow\n                Action: s3:GetObject", "Sid: Read\n                Effect: Allow\n                Action: [s3:GetObject, s3:PutObject]", "test_it_writes_rollups_alone"),
     ("POST may write all", "${Prefix}records/*\n                    - Prefix", "${Prefix}*\n                    - Prefix", "test_with_post_it_appends"),
-    ("POST without its switch", "- PostIsOn\n                - Sid", "- PostIsOff\n                - Sid", "test_it_cannot_write"),
+    ("POST without its switch", "- PostIsOn\n                - Sid", "- PostIsOff\n                - Sid", "test_it_writes_rollups_alone"),
     ("the monitor may delete", "[s3:GetObject, s3:PutObject]", "[s3:GetObject, s3:PutObject, s3:DeleteObject]", "test_it_deletes_nothing"),
     ("any action", "[s3:GetObject, s3:PutObject]", '["s3:*"]', "test_no_wildcards"),
     ("any bucket", "${RecordsBucket.Arn}/${Prefix}*", "arn:aws:s3:::*/${Prefix}*", "test_it_reads_and_appends"),

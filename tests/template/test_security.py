@@ -73,7 +73,11 @@ class Monitor(unittest.TestCase):
 
 
 class Api(unittest.TestCase):
-    def test_it_cannot_write(self):
+    def test_it_writes_rollups_alone(self):
+        rollup = "rollups/environment=prod/date=2026-11-24.csv"
+        self.assertTrue(allows(Stack(), "ApiRole", "s3:PutObject", f"{OBJECTS}/{rollup}"))
+        self.assertTrue(allows(Stack(RecordsPrefix="team-a"), "ApiRole", "s3:PutObject", f"{OBJECTS}/team-a/{rollup}"))
+        self.assertFalse(allows(Stack(RecordsPrefix="team-a"), "ApiRole", "s3:PutObject", f"{OBJECTS}/{rollup}"))
         for parameters in ({}, {"ApiTokenParameter": "/llm-monitor/api-token", "RecordsKmsKeyArn": KEY}):
             stack = Stack(**parameters)
             for action in WRITES:
@@ -81,7 +85,7 @@ class Api(unittest.TestCase):
                     with self.subTest(action=action, resource=resource):
                         self.assertFalse(allows(stack, "ApiRole", action, resource))
             changing = {a for a in actions(stack, "ApiRole") if re.search(r":(Put|Delete|Create|Update|Generate|\*)", a)}
-            self.assertEqual(changing, {"logs:CreateLogStream", "logs:PutLogEvents"})
+            self.assertEqual(changing, {"logs:CreateLogStream", "logs:PutLogEvents", "s3:PutObject"})
 
     def test_with_post_it_appends_records_and_nothing_else(self):
         stack = Stack(**POST_ON)

@@ -36,7 +36,9 @@ export function usd(amount) {
   if (!isNumber(amount)) return UNKNOWN;
   if (amount === 0) return "$0";
   if (Math.abs(amount) >= 1) return `$${amount.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
-  return `$${amount.toLocaleString("en-US", { maximumSignificantDigits: 3, maximumFractionDigits: 12 })}`;
+  const text = amount.toLocaleString("en-US", { maximumSignificantDigits: 3, maximumFractionDigits: 12 });
+  // Whole dimes are written in cents too.
+  return `$${/\.\d$/.test(text) ? `${text}0` : text}`;
 }
 
 /** `1.26 M`, `128 k`, `942`. */

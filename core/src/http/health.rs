@@ -32,6 +32,9 @@ const INTERVALS_UNTIL_STALE: i32 = 3;
 const STALE_AT_LEAST: TimeDelta = TimeDelta::seconds(90);
 /// How far back the last cycle is looked for; older than this is only told from never.
 const LOOKED_BACK_AT_LEAST: TimeDelta = TimeDelta::hours(24);
+/// How far back it is looked whether there ever was one, where the kept catalog does not tell: in a bucket of years a listing
+/// of everything would take many requests, for each question again.
+const EVER_LOOKED_BACK: TimeDelta = TimeDelta::days(31);
 /// For all that is asked of the store.
 const STORE_TIME_LIMIT: Duration = Duration::from_secs(10);
 
@@ -151,8 +154,8 @@ pub struct CatalogHealth {
 struct Found {
     environment: Environment,
     last_cycle: Option<CycleId>,
-    /// It has rows older than was looked back.
-    has_older_rows: bool,
+    /// There was a cycle before that.
+    ran_before: bool,
     catalog: Result<Option<Catalog>, CatalogError>,
 }
 
@@ -247,16 +250,23 @@ async fn look(api: &Api, now: DateTime<Utc>) -> Result<Vec<Found>, StoreError> {
     let found = join_all(api.environments.iter().map(|environment| {
         let last_cycle = cycles.remove(environment);
         async move {
-            let has_older_rows = last_cycle.is_none() && has_rows_before(api, environment, since).await?;
             let catalog = kept_catalog(api.store.as_ref(), environment).await;
-            Ok(Found { environment: environment.clone(), last_cycle, has_older_rows, catalog })
+            // Only a cycle asks for a list of models.
+            let asked_at = catalog.as_ref().ok().and_then(|catalog| catalog.as_ref()?.fetched_at);
+            let ran_before = match (last_cycle, asked_at) {
+                (Some(_), _) => false,
+                (None, Some(asked_at)) if now - asked_at > stale_after(api) => true,
+                (None, _) => has_rows_before(api, environment, since).await?,
+            };
+            Ok(Found { environment: environment.clone(), last_cycle, ran_before, catalog })
         }
     }));
     found.await.into_iter().collect()
 }
 
 async fn has_rows_before(api: &Api, environment: &Environment, since: DateTime<Utc>) -> Result<bool, StoreError> {
-    let scope = Scope { environments: Some(vec![environment.clone()]), from: None, to: Some(since) };
+    let from = since.checked_sub_signed(EVER_LOOKED_BACK);
+    let scope = Scope { environments: Some(vec![environment.clone()]), from, to: Some(since) };
     let segments = api.store.segments(&scope).await?;
     Ok(segments.iter().any(|segment| segment.environment.as_ref().is_none_or(|only| only == environment)))
 }
@@ -281,12 +291,12 @@ impl EnvironmentHealth {
             found.last_cycle.map(|id| LastCycle { id: id.to_string(), age_seconds: age(id.scheduled(), now) });
 
         let stale_after = stale_after(api);
-        let is_late = found.last_cycle.map_or(found.has_older_rows, |id| now - id.scheduled() > stale_after);
+        let is_late = found.last_cycle.map_or(found.ran_before, |id| now - id.scheduled() > stale_after);
         // A process that monitors is given time for its first cycle; one that only shows is not, or it would call a dead
         // monitor alive after each of its own starts.
         let is_first_awaited = match api.monitor_started_at {
             Some(started_at) => now - started_at <= stale_after,
-            None => found.last_cycle.is_none() && !found.has_older_rows,
+            None => found.last_cycle.is_none() && !found.ran_before,
         };
         let nothing_to_monitor =
             catalog.as_ref().is_some_and(|catalog| catalog.models.iter().all(|model| model.not_monitored.is_some()));

@@ -15,6 +15,8 @@ pub struct Storing {
     /// What the local file does with days that are over: `LATENCY_DATA_ROTATE`, default `on`, and `RETENTION_DAYS`, default:
     /// keep for ever.
     pub file_options: FileOptions,
+    /// `MEMORY_LIMIT_MB`, default 64: how much of the history may be held in memory, in MiB.
+    pub memory_limit_mb: u32,
 }
 
 /// A store and where it is.
@@ -42,8 +44,12 @@ pub(super) fn read(source: &mut Source<'_>, host: Host, location: &str) -> Stori
     let path = PathBuf::from(source.get("LATENCY_DATA_CSV").unwrap_or("latency_data.csv"));
     let s3 = is_s3.then(|| s3(source, location)).flatten();
     let file_options = file_options(source, is_s3);
+    let memory_limit_mb = source.parse("MEMORY_LIMIT_MB", 64, "whole megabytes (MiB), 8 to 65536", |text| {
+        u32::try_from(whole(text, 8..=65_536)?).ok()
+    });
     Storing {
         file_options,
+        memory_limit_mb,
         store: s3.map_or(StoreSettings::File { path }, |options| StoreSettings::S3(Box::new(options))),
     }
 }

@@ -217,6 +217,9 @@ fn days_move_and_are_kept_for_ever_unless_set_otherwise() {
     let text = problems(&[("LATENCY_DATA_ROTATE", "yes"), ("RETENTION_DAYS", "0")]);
     assert!(text.contains("LATENCY_DATA_ROTATE=\"yes\": expected on or off"), "{text}");
     assert!(text.contains("RETENTION_DAYS=\"0\": expected whole days, 1 to 36500"), "{text}");
+    assert_eq!(settings(&[("MEMORY_LIMIT_MB", "256")]).expect("usable").storing.memory_limit_mb, 256);
+    let text = problems(&[("MEMORY_LIMIT_MB", "64MB")]);
+    assert!(text.contains("MEMORY_LIMIT_MB=\"64MB\": expected whole megabytes (MiB), 8 to 65536"), "{text}");
     let text = problems(&[("STORE", "s3"), ("RECORDS_BUCKET", "latency"), ("RETENTION_DAYS", "30")]);
     assert!(text.contains("RETENTION_DAYS=\"30\": expected nothing with STORE=s3"), "{text}");
 }

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { startDemo, startMonitor, startUsageEndpoint } from "../support/hosts.mjs";
-import { csv, failure, success } from "../support/history.mjs";
-import { modelRow } from "../support/page.mjs";
+import { csv, failure, success, usageCsv } from "../support/history.mjs";
+import { api, eventually, modelRow } from "../support/page.mjs";
 
 const TOKEN = "correct-horse-battery-staple";
 /** So that these monitors probe nothing of their own. */
@@ -111,6 +111,47 @@ export const monitors = {
       await page.unrouteAll({ behavior: "ignoreErrors" });
     } finally {
       await monitor.stop();
+    }
+  },
+
+  "price changes are marked on their day, and listed": async ({ browser }) => {
+    const daysAgo = (days) => new Date(Date.now() - days * 86_400_000);
+    const day = (date) => date.toISOString().slice(0, 10);
+    const file = (date) => `latency_data.d/usage/environment=dev/date=${day(date)}.csv`;
+    const said = (output) => [{ name: "mystery-1", cost: 0.5, input: 1e-6, output }];
+    const report = [{ llmCode: "mystery-1", cost: 0.5, inputTokens: 1000, outputTokens: 100, promptCount: 10, inputTokenRate: 1e-6, outputTokenRate: 2e-6 }];
+    const usage = await startUsageEndpoint(report);
+    const monitor = await startMonitor(
+      { ...NOWHERE, DEV_USAGE_ENDPOINT: usage.url, MULTI_ENV_MODE: "full", ENVIRONMENTS: "dev", MONITOR_INTERVAL: "1" },
+      { [file(daysAgo(4))]: usageCsv(daysAgo(4), said(4e-6)), [file(daysAgo(2))]: usageCsv(daysAgo(2), said(2e-6)) },
+    );
+    const changes = async () => (await api(monitor.url, "api/costs")).price_changes;
+    try {
+      await eventually(async () => (await api(monitor.url, "api/costs")).usage.days.length === 3, "today's usage is kept");
+      const page = await browser.open(`${monitor.url}/?env=dev`);
+      const column = (date) => page.locator("#costs .bars").first().locator(`.bar-column[aria-label^='${Number(day(date).slice(8))} ']`);
+      const marked = (date) => column(date).locator(".price-mark");
+      await marked(daysAgo(2)).waitFor();
+      assert.equal(await page.locator("#costs .price-mark").count(), 1, "the day of the change, and no other");
+      await column(daysAgo(2)).hover();
+      await page.locator("#tip", { hasText: "Price change: mystery-1 in dev" }).waitFor();
+
+      report[0].inputTokenRate = 1.5e-6;
+      await eventually(async () => (await changes()).length === 2, "the new price is heard");
+      await page.reload();
+      await marked(daysAgo(0)).waitFor();
+      assert.equal(await page.locator("#costs .price-mark").count(), 2);
+      const rows = page.locator("#costs table", { hasText: "Input per 1,000 tokens" }).locator("tbody tr");
+      await rows.nth(1).waitFor();
+      const texts = await rows.allTextContents();
+      assert.ok(texts.some((text) => /\$0\.001 unchanged\$0\.004 → \$0\.002 −50/.test(text)), `${texts}`);
+      assert.ok(texts.some((text) => /\$0\.001 → \$0\.0015 \+50\s%\$0\.002 unchanged/.test(text)), `${texts}`);
+      const shown = await rows.locator("time").evaluateAll((times) => times.map((time) => time.dateTime));
+      assert.deepEqual(shown.sort(), (await changes()).map(({ at }) => at).sort());
+      await browser.screenshot(page, "price-changes", { fullPage: true });
+    } finally {
+      await monitor.stop();
+      await usage.stop();
     }
   },
 

@@ -159,7 +159,11 @@ export const view = {
     assert.equal(outline, "solid", "the focus can be seen");
     await page.locator(".chart").focus();
     await page.keyboard.press("ArrowLeft");
-    await page.locator(".readout:not([hidden])").waitFor();
-    assert.match(await page.locator(".readout").textContent(), /UTC.*(ms|s)/s);
+    await page.locator(".readout:not([hidden])", { hasText: /UTC.*(ms|s)/s }).waitFor();
+    await environmentButton(page, "prod").evaluate((button) => button.click());
+    await page.locator(".chart[aria-label*='Latest']:focus .readout:not([hidden])", { hasText: /UTC/ }).waitFor();
+    await page.locator("#comparison-title", { hasText: "Models in prod" }).waitFor();
+    await page.waitForLoadState("networkidle");
+    await page.locator(".readout:not([hidden])", { hasText: /UTC.*(ms|s)/s }).waitFor();
   },
 };

@@ -15,9 +15,11 @@ const FLAGS = [
 const PATIENCE_MS = 30_000;
 
 export class Browser {
-  static async start() {
-    mkdirSync(SCREENSHOTS, { recursive: true });
+  /** Its screenshots go to a folder of that name. */
+  static async start(host) {
     const browser = new Browser();
+    browser.folder = `${SCREENSHOTS}${host}/`;
+    mkdirSync(browser.folder, { recursive: true });
     browser.chromium = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
     return browser;
   }
@@ -58,7 +60,9 @@ export class Browser {
   }
 
   async screenshot(page, name, options = {}) {
-    await page.screenshot({ path: `${SCREENSHOTS}${name}.png`, ...options });
+    // What stays at the top of the window would else stand in the middle of the picture.
+    if (options.fullPage) await page.evaluate(() => window.scrollTo({ top: 0, behavior: "instant" }));
+    await page.screenshot({ path: `${this.folder}${name}.png`, ...options });
   }
 
   async screenshotAll(name) {

@@ -30,6 +30,14 @@ export function failure(model, environment, at, kind, message, more = {}) {
   };
 }
 
+/** A kept usage file: what the usage endpoint said of each model at `at`. Rates are US dollars per token. */
+export function usageCsv(at, models) {
+  const header = "fetched_at,llm_code,cost,input_tokens,output_tokens,prompt_count,input_token_rate,output_token_rate," +
+    "average_cost_for_month,average_input_tokens_for_month,average_output_tokens_for_month,average_prompt_count_for_month";
+  const rows = models.map(({ name, cost, input, output }) => `${at.toISOString()},${name},${cost},1000,100,10,${input},${output},,,,`);
+  return [header, ...rows].join("\n") + "\n";
+}
+
 function cycleId(at) {
   return `${at.toISOString().slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
 }

@@ -1,32 +1,46 @@
 // Real programs to look at: the demo, and monitors with settings of their own. Each in a folder that goes with it.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 const TARGET = process.env.CARGO_TARGET_DIR ?? new URL("../../../target", import.meta.url).pathname;
 const PROGRAM = join(TARGET, "debug", "llm-monitor");
-const START_MS = 60_000;
+const GATEWAY = join(TARGET, "debug", "examples", "gateway");
+/** The stand-in also looks whether the functions are built. */
+const START_MS = 120_000;
 
 /** @returns {Promise<{url: string, folder: string, stop: () => Promise<void>}>} */
 export function startDemo() {
-  return start(["demo", "--interval", "1", "--listen", "127.0.0.1:0"], {}, {});
+  return start(PROGRAM, ["demo", "--interval", "1", "--listen", "127.0.0.1:0"], {}, {});
+}
+
+/** The Lambda functions over an S3 store, behind a stand-in for API Gateway. */
+export function startGateway() {
+  // It asks cargo whether what it starts is up to date.
+  const { RUSTUP_HOME, CARGO_HOME, CARGO_TARGET_DIR } = process.env;
+  const set = Object.entries({ RUSTUP_HOME, CARGO_HOME, CARGO_TARGET_DIR }).filter(([, value]) => value != null);
+  return start(GATEWAY, [], Object.fromEntries(set), {});
 }
 
 /** `serve` with these settings and files (`{name: content}`) in its folder. */
 export function startMonitor(settings, files = {}) {
-  return start(["serve"], { LISTEN: "127.0.0.1:0", ...settings }, files);
+  return start(PROGRAM, ["serve"], { LISTEN: "127.0.0.1:0", ...settings }, files);
 }
 
-async function start(args, settings, files) {
+async function start(program, args, settings, files) {
+  const name = [basename(program), ...args.slice(0, 1)].join(" ");
   const folder = mkdtempSync(join(tmpdir(), "llm-monitor-browser-"));
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), content);
+  }
   const { PATH, HOME } = process.env;
-  const child = spawn(PROGRAM, args, { cwd: folder, env: { PATH, HOME, ...settings }, stdio: ["ignore", "pipe", "pipe"] });
-  // Whatever ends the checks ends what they started.
-  const kill = () => child.kill("SIGKILL");
+  const child = spawn(program, args, { cwd: folder, env: { PATH, HOME, ...settings }, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  // Whatever ends the checks ends what they started, and what that started: they are a group of their own.
+  const kill = () => process.kill(-child.pid, "SIGKILL");
   process.once("exit", kill);
   child.once("exit", () => process.off("exit", kill));
   let said = "";
@@ -39,7 +53,7 @@ async function start(args, settings, files) {
     rmSync(folder, { recursive: true, force: true });
   };
   const url = await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`${args[0]} did not say where it listens:\n${said}`)), START_MS);
+    const timer = setTimeout(() => reject(new Error(`${name} did not say where it listens:\n${said}`)), START_MS);
     const listen = (chunk) => {
       said += chunk;
       const address = said.match(/(?:open\s+|listening on )(http:\/\/127\.0\.0\.1:\d+)\s/)?.[1];
@@ -49,12 +63,12 @@ async function start(args, settings, files) {
     };
     child.stdout.on("data", listen);
     child.stderr.on("data", listen);
-    child.once("exit", (code) => reject(new Error(`${args[0]} ended with ${code}:\n${said}`)));
+    child.once("exit", (code) => reject(new Error(`${name} ended with ${code}:\n${said}`)));
   });
   return { url, folder, stop };
 }
 
-/** A usage endpoint that says `report` of every day. */
+/** A usage endpoint that says `report`, as it is then, of every day. */
 export async function startUsageEndpoint(report) {
   const server = createServer((request, response) => {
     response.writeHead(200, { "content-type": "application/json" });

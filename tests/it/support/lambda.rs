@@ -31,6 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let mut build = std::process::Command::new(env!("CARGO"));
     // As tests/run builds them: another choice of packages would be other features, and compile everything again.
+    build.current_dir(env!("CARGO_MANIFEST_DIR"));
     build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
     assert!(build.status().expect("cargo runs").success(), "the functions do not build");
     let test = std::env::current_exe().expect("the path of this test");

@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     // Built here, so that the tests never run a stale program; where it is fresh this takes no time.
     let status = std::process::Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "llm-monitor", "--bin", "llm-monitor"])
+        // As tests/run builds it: another choice of packages would be other features, and compile everything again.
+        .args(["build", "--quiet", "--workspace", "--bins", "--examples"])
         .status()
         .expect("cargo runs");
     assert!(status.success(), "llm-monitor does not build");
@@ -100,6 +101,28 @@ impl Setup {
         drop(lines);
         let ended = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it stops");
         (line, ended.expect("it ended").code())
+    }
+
+    /// Starts it; whoever is given it reads what it prints.
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
+        self.command(args).spawn().expect("the program starts")
+    }
+
+    /// Starts it at a terminal of this many columns and lines (by `script`, of util-linux); its keyboard is the child's stdin.
+    pub(crate) fn start_at_terminal(&self, args: &[&str], columns: u16, lines: u16) -> Child {
+        let program = BINARY.display();
+        let line = format!("stty cols {columns} rows {lines}; exec {program} {}", args.join(" "));
+        let mut command = Command::new("script");
+        command
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .current_dir(self.folder())
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        command.spawn().expect("script, of util-linux, starts")
     }
 
     /// Starts `serve` on a free port and waits until it listens.

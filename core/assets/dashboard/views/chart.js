@@ -35,9 +35,11 @@ export function drawChart(node, chart) {
   const data = [chart.times, ...chart.series.map(({ values }) => values)];
   let drawn = charts.get(node);
   if (drawn?.look !== look) {
+    // Who reads it by the keyboard goes on where they were.
+    const reading = document.activeElement === node ? drawn?.plot.data[0][drawn.plot.cursor.idx] : undefined;
     drawn?.plot.destroy();
     drawn?.observer.disconnect();
-    drawn = { look, chart, at: chart.parts.trend.at };
+    drawn = { look, chart, reading, at: chart.parts.trend.at };
     drawn.plot = new uPlot(options(node, drawn, style), data, node);
     drawn.observer = new ResizeObserver(() => {
       if (node.clientWidth > 0) drawn.plot.setSize({ width: node.clientWidth, height: HEIGHT_PX });
@@ -80,7 +82,7 @@ function options(node, drawn, style) {
       const { name: colour, dash } = strokeOf(index);
       return { label: name, stroke: resolved(node, colour), dash, width: 1.75, spanGaps: false, points: { size: 4, show: isSparse } };
     })],
-    hooks: { setCursor: [(plot) => readOut(node, drawn, plot)], setSelect: [zoom] },
+    hooks: { ready: [(plot) => drawn.reading != null && point(plot, drawn.reading)], setCursor: [(plot) => readOut(node, drawn, plot)], setSelect: [zoom] },
   };
 }
 
@@ -160,6 +162,10 @@ function readOut(node, drawn, plot) {
   box.style.setProperty("right", isRight ? `${width - left + 14}px` : "auto");
 }
 
+function point(plot, time) {
+  plot.setCursor({ left: plot.valToPos(time, "x"), top: 10 });
+}
+
 /** Left and right walk from bucket to bucket. */
 function keyboard(node, drawn) {
   node.onkeydown = (event) => {
@@ -170,7 +176,7 @@ function keyboard(node, drawn) {
     const { plot, chart } = drawn;
     const now = plot.cursor.idx ?? (step < 0 ? chart.times.length : -1);
     const index = Math.min(Math.max(now + step, 0), chart.times.length - 1);
-    plot.setCursor({ left: plot.valToPos(chart.times[index], "x"), top: 10 });
+    point(plot, chart.times[index]);
   };
   node.onblur = () => drawn.plot.setCursor({ left: -10, top: -10 });
 }

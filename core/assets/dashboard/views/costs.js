@@ -44,7 +44,7 @@ function card(title, part, names, byDay, id, note) {
   return h("dl", { class: `cost-card is-${id}`, key: id },
     h("dt", null, title),
     h("dd", { class: "number big" }, format.usd(today), h("span", { class: "note" }, " today")),
-    h("dd", { class: "note" }, `${format.usd(monthCost)} this month, ${format.usd(sum(byDay.map(({ total }) => ({ cost: total }))))} in the days below`),
+    h("dd", { class: "note" }, monthCost == null ? "nothing known yet" : `${format.usd(monthCost)} this month, ${format.usd(sum(byDay.map(({ total }) => ({ cost: total }))))} in the days below`),
     note && h("dd", { class: "note" }, note));
 }
 
@@ -103,6 +103,7 @@ function priceChanges(changes) {
 }
 
 function priceStep(before, after) {
+  if (before === after) return h("span", null, format.usd(after), h("span", { class: "note" }, " unchanged"));
   const share = format.difference(after, before);
   return h("span", null, `${format.usd(before)} → ${format.usd(after)}`, share && h("span", { class: "note" }, ` ${share}`));
 }

@@ -24,7 +24,7 @@ function list(view) {
     h("table", { class: "plain cards", role: "table" },
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Kind", "Model", "Probes", "First", "Last", "Last message"].map((name) => h("th", { scope: "col", role: "columnheader", key: name }, name)))),
       h("tbody", { role: "rowgroup" }, groups.map((group) => h("tr", { key: group.key, role: "row" },
-        h("td", { key: "kind", role: "cell", "data-label": "Kind" }, h("span", null, h("span", { class: "kind" }, format.words(group.kind)), group.httpStatus && h("span", { class: "note" }, ` HTTP ${group.httpStatus}`), group.last.simulated && simulatedMark())),
+        h("td", { key: "kind", role: "cell", "data-label": "Kind" }, h("span", null, h("span", { class: "kind" }, format.words(group.kind)), group.httpStatus && h("span", { class: "note" }, ` HTTP\u00a0${group.httpStatus}`), group.last.simulated && simulatedMark())),
         h("td", { key: "model", role: "cell", "data-label": "Model" }, h("button", { class: "link model", type: "button", on: { click: () => update({ open: group.model }, { isStep: true }) } }, group.model)),
         h("td", { key: "count", role: "cell", "data-label": "Probes", class: "number" }, format.integer(group.count)),
         h("td", { key: "first", role: "cell", "data-label": "First" }, instant(new Date(group.first.timestamp))),

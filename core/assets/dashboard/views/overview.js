@@ -37,14 +37,14 @@ function judge(view) {
   }
   if (view.environment.reason) return { id: "unknown", title: `Unknown: no news from ${env}`, text: view.environment.reason };
   if (monitored.length === 0) {
-    return { id: "unknown", title: `No model is monitored in ${env}`, text: "Check the usage endpoint and the provider keys: `llm-monitor check` says what is missing." };
+    return { id: "unknown", title: `No model is monitored in ${env}`, text: "Check the usage endpoint and the provider keys: “llm-monitor check” says what is missing." };
   }
   const failing = inState("failing");
   const unstable = [...inState("unstable"), ...inState("limited")];
   const unknown = inState("unknown");
   if (failing.length > 0) return { id: "failing", title: `${format.plural(failing.length, "model")} of ${monitored.length} failing in ${env}`, text: names(failing) };
   if (unknown.length === monitored.length) return { id: "unknown", title: `Unknown: no probe in ${env} in this window`, text: "Choose a longer window, or wait for the first cycle." };
-  if (unstable.length > 0) return { id: "unstable", title: `${format.plural(unstable.length, "model")} of ${monitored.length} unsteady in ${env}`, text: names(unstable) };
+  if (unstable.length > 0) return { id: "unstable", title: `${format.plural(unstable.length, "model")} of ${monitored.length} unstable in ${env}`, text: names(unstable) };
   if (unknown.length > 0) return { id: "unknown", title: `${format.plural(unknown.length, "model")} of ${monitored.length} unknown in ${env}`, text: names(unknown) };
   return { id: "ok", title: `All ${format.plural(monitored.length, "model")} in ${env} work`, text: "Every one answered its last probe." };
 }

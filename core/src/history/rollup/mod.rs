@@ -98,25 +98,45 @@ impl FinishedDay {
 }
 
 impl History {
-    /// Makes the rollups that are missing or stale for the finished days from `from` to `to` (both inclusive), newest first,
-    /// and says for how many days there are any. Takes long where there are many: each day's rows are read once.
-    pub async fn roll_up(&self, from: NaiveDate, to: NaiveDate) -> Result<usize, StoreError> {
-        let mut rolled = 0;
-        let mut date = to;
-        while date >= from {
-            let scope =
-                Scope { environments: None, from: Some(start_of(date)), to: Some(start_of(date) + TimeDelta::days(1)) };
-            let segments = self.segments(&scope).await?;
-            if let Some(day) = FinishedDay::of(date, &segments, Utc::now())
-                && !day.is_empty()
-            {
-                self.days(&day, None, &[]).await?;
-                rolled += 1;
+    /// Makes the rollups that are missing or stale for the finished days since `since` (`None`: all), newest first, and says
+    /// for how many days it made any. Takes long where there are many: each day's rows are read once.
+    pub async fn roll_up(&self, since: Option<NaiveDate>) -> Result<usize, StoreError> {
+        let now = Utc::now();
+        let segments = self.segments(&Scope { environments: None, from: since.map(start_of), to: Some(now) }).await?;
+        let earliest =
+            segments.iter().filter_map(|segment| segment.earliest).min().map(|earliest| earliest.date_naive());
+        let Some(first) = earliest.max(since) else { return Ok(0) };
+        let mut made = 0;
+        let mut date = now.date_naive().pred_opt();
+        while let Some(today) = date.filter(|date| *date >= first) {
+            date = today.pred_opt();
+            let Some(day) = FinishedDay::of(today, &segments, now).filter(|day| !day.is_empty()) else { continue };
+            if !self.is_rolled(&day).await? {
+                match self.days(&day, None, &[]).await {
+                    Ok(_) => made += 1,
+                    // It is not as it was listed: another time.
+                    Err(StoreError::Changed { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
-            let Some(before) = date.pred_opt() else { break };
-            date = before;
         }
-        Ok(rolled)
+        Ok(made)
+    }
+
+    /// Whether the store keeps all rollups of the day.
+    async fn is_rolled(&self, day: &FinishedDay) -> Result<bool, StoreError> {
+        let candidates = if day.is_mixed() { self.rolled_environments().await? } else { day.named() };
+        let mut everyone = if day.is_mixed() { None } else { Some(candidates.clone()) };
+        let mut rolled = Vec::new();
+        for environment in candidates {
+            let kept = self.store.load_rollup(&environment, day.date).await?;
+            let about = kept.and_then(|kept| text::read_about(&kept.csv));
+            if let Some((_, all)) = about.filter(|(sources, _)| *sources == day.sources(&environment)) {
+                everyone.get_or_insert(all);
+                rolled.push(environment);
+            }
+        }
+        Ok(everyone.is_some_and(|everyone| everyone.iter().all(|environment| rolled.contains(environment))))
     }
 
     /// A finished day of `environments` (`None`: all), with `metrics`, from rollups; made and kept where they are missing.

@@ -179,6 +179,15 @@ fn about(row: &csv::ByteRecord, places: &Places) -> Option<(String, Vec<Environm
     Some((sources?.to_owned(), environments.collect::<Option<_>>()?))
 }
 
+/// What a rollup was made of, and the environments in that; `None` for what [`write`] did not write.
+pub(super) fn read_about(text: &[u8]) -> Option<(String, Vec<Environment>)> {
+    let mut reader = csv::Reader::from_reader(text);
+    let places = Places::of(reader.byte_headers().ok()?, &[])?;
+    let mut row = csv::ByteRecord::new();
+    reader.read_byte_record(&mut row).ok().filter(|is_there| *is_there)?;
+    about(&row, &places)
+}
+
 /// Reads a day with `metrics`, and what it was made of; `None` for what [`write`] did not write.
 pub(super) fn read(text: &[u8], environment: &Environment, metrics: &[Metric]) -> Option<(String, Day)> {
     let mut reader = csv::Reader::from_reader(text);

@@ -170,6 +170,18 @@ async fn health_is_starting_before_the_first_cycle_and_stale_when_it_never_comes
 }
 
 #[tokio::test]
+async fn a_monitor_that_stopped_months_ago_is_told_by_its_catalog_and_not_by_listing_all_there_is() {
+    let monitor = Monitor::new();
+    monitor.add(vec![cycle_record("prod", 90 * 86_400), cycle_record("dev", 90 * 86_400)]).await;
+    let then = Catalog { fetched_at: Some(seconds_ago(90 * 86_400)), ..catalog("prod", vec![model("gpt-4o-mini")]) };
+    keep(&monitor, &then).await;
+    let health = monitor.get("/health").await.json();
+    assert_eq!(health["environments"]["prod"]["status"], "stale");
+    assert_eq!(health["environments"]["prod"]["problems"], json!(["no cycle within the last 24 hours"]));
+    assert_eq!(health["environments"]["dev"]["status"], "starting", "further back than is looked");
+}
+
+#[tokio::test]
 async fn health_is_degraded_while_something_wants_looking_after() {
     let monitor = running(30).await;
     let mut last_good = catalog("prod", vec![model("gpt-4o-mini")]);
