@@ -38,7 +38,7 @@ pub(crate) struct Transferred {
 #[derive(Debug)]
 pub(crate) struct Day<'a> {
     store: &'a dyn Store,
-    day: NaiveDate,
+    date: NaiveDate,
     /// Rows that the store has, and how many copies of each no incoming row has matched yet.
     there: HashMap<u128, u32>,
     batch: Vec<Record>,
@@ -55,7 +55,7 @@ impl<'a> Day<'a> {
         for row in read_day(store, day).await? {
             *there.entry(row).or_default() += 1;
         }
-        Ok(Self { store, day, there, batch: Vec::new(), is_rehearsal })
+        Ok(Self { store, date: day, there, batch: Vec::new(), is_rehearsal })
     }
 
     /// Takes `record`, which is of this day, unless the store has it.
@@ -67,7 +67,7 @@ impl<'a> Day<'a> {
             && *copies > 0
         {
             *copies -= 1;
-            done.there.add(&record.environment, self.day, 1);
+            done.there.add(&record.environment, self.date, 1);
             return Ok(());
         }
         self.batch.push(record);
@@ -88,7 +88,9 @@ impl<'a> Day<'a> {
             return Ok(());
         }
         if self.is_rehearsal {
-            records.iter().for_each(|record| done.taken.add(&record.environment, self.day, 1));
+            for record in &records {
+                done.taken.add(&record.environment, self.date, 1);
+            }
             return Ok(());
         }
         // The rows say themselves which cycles they are of; of a cycle that is there in part the rest is still wanted.
@@ -96,14 +98,14 @@ impl<'a> Day<'a> {
         let mut failure = None;
         for (environment, outcome) in report {
             match outcome {
-                Ok(Appended::Written { rows }) => done.taken.add(&environment, self.day, rows as u64),
+                Ok(Appended::Written { rows }) => done.taken.add(&environment, self.date, rows as u64),
                 Ok(Appended::AlreadyThere) => {}
                 Err(error) => failure = Some(error),
             }
         }
         match failure {
             Some(error) => {
-                bail!("{error}\n{} was not finished; run it again: what is there is not added twice", self.day)
+                bail!("{error}\n{} was not finished; run it again: what is there is not added twice", self.date)
             }
             None => Ok(()),
         }

@@ -106,6 +106,8 @@ async fn files_go_to_a_bucket_and_from_bucket_to_bucket_and_back_to_files() {
     assert_eq!(stored(&second).await, rows);
 
     run(&second, &["backup", "files"]).await;
+    // Opened again, the copy moves its finished days into files of their own: once more they are compared.
+    run(&second, &["backup", "files"]).await;
     let unchanged = run(&second, &["backup", "files"]).await.stdout;
     assert!(unchanged.starts_with("0 records copied, 0 there already"), "{unchanged}");
     let files = second.with([("STORE", "file"), ("LATENCY_DATA_CSV", "files/latency_data.csv")]);

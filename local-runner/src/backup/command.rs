@@ -74,29 +74,23 @@ fn is_changed(error: &anyhow::Error) -> bool {
 /// How many rows of the source cannot be read.
 async fn copy(from: &End, to: &End, settings: &Settings) -> Result<u64> {
     let mut of_rows = BTreeSet::new();
-    let unreadable = match (from, to) {
-        (End::Bucket(from), End::Bucket(to)) => {
-            let copied = objects::copy(from, to).await?;
-            let (count, size) = (copied.objects, bytes(copied.bytes));
-            say(format!("{count} objects ({size}) copied, {} the same already", copied.same));
-            0
-        }
-        _ => {
-            let copied = rows::copy(from, to, &source_name(settings)).await?;
-            let (taken, there) = (copied.rows.taken.total(), copied.rows.there.total());
+    let unreadable = if let (End::Bucket(from), End::Bucket(to)) = (from, to) {
+        let copied = objects::copy(from, to).await?;
+        let (count, size) = (copied.objects, bytes(copied.bytes));
+        say(format!("{count} objects ({size}) copied, {} the same already", copied.same));
+        0
+    } else {
+        let copied = rows::copy(from, to, &source_name(settings)).await?;
+        let (taken, there) = (copied.rows.taken.total(), copied.rows.there.total());
+        say(format!("{taken} records copied, {there} there already, {} days unchanged and not read", copied.same_days));
+        if copied.unreadable > 0 {
             say(format!(
-                "{taken} records copied, {there} there already, {} days unchanged and not read",
-                copied.same_days
+                "{} rows cannot be read and are not in the copy; `llm-monitor verify` names them",
+                copied.unreadable
             ));
-            if copied.unreadable > 0 {
-                say(format!(
-                    "{} rows cannot be read and are not in the copy; `llm-monitor verify` names them",
-                    copied.unreadable
-                ));
-            }
-            of_rows.extend(copied.rows.taken.environments().chain(copied.rows.there.environments()).cloned());
-            copied.unreadable
         }
+        of_rows.extend(copied.rows.taken.environments().chain(copied.rows.there.environments()).cloned());
+        copied.unreadable
     };
     let days = first_day(from.store()).await?.map(|first| (first, Utc::now().date_naive()));
     if let Some(days) = days {

@@ -24,7 +24,7 @@ fn span(segment: &Segment, now: DateTime<Utc>) -> (NaiveDate, NaiveDate) {
     let first = segment.earliest.unwrap_or(DateTime::UNIX_EPOCH);
     if segment.name.contains("/hour=") {
         // The rows of a cycle that ran on past the hour keep together; also of an object that may still grow.
-        let after = first + chrono::TimeDelta::hours(if first.hour() == 23 { 1 } else { 0 });
+        let after = first + chrono::TimeDelta::hours(i64::from(first.hour() == 23));
         return (first.date_naive(), after.date_naive());
     }
     let tomorrow = now.date_naive().checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX);

@@ -103,7 +103,7 @@ fn list(folder: &Path) -> Result<Vec<Day>> {
     for entry in fs::read_dir(folder).with_context(|| cannot_read(folder))? {
         let entry = entry.with_context(|| cannot_read(folder))?;
         let name = entry.file_name();
-        let is_day = name.to_str().is_some_and(|name| name.starts_with("date=") && name.ends_with(".csv"));
+        let is_day = name.to_str().is_some_and(|name| name.starts_with("date=")) && is_csv(&entry.path());
         if is_day && let Ok(metadata) = entry.metadata() {
             days.push(Day { path: entry.path(), len: metadata.len(), modified: metadata.modified().ok() });
         }
@@ -138,8 +138,7 @@ fn check_one(checks: &mut Checks, path: &Path, file: File, bar: &ProgressBar) ->
     checks.report.bytes += file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
     let name = path.display().to_string();
     let counted = bar.wrap_read(file);
-    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
-    let input: Box<dyn Read> = if is_packed { Box::new(MultiGzDecoder::new(counted)) } else { Box::new(counted) };
+    let input: Box<dyn Read> = if is_packed(path) { Box::new(MultiGzDecoder::new(counted)) } else { Box::new(counted) };
     let end = check_file(checks, &name, input, |_| {});
     if let End::Torn(problem) = end.with_context(|| cannot_read(path))? {
         checks.report.problem(problem);
@@ -155,11 +154,19 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
             if !OTHER_FOLDERS.contains(&name.as_str()) {
                 below(&path, files)?;
             }
-        } else if name.ends_with(".csv") || name.ends_with(".csv.gz") {
+        } else if is_csv(&path) || (is_packed(&path) && is_csv(Path::new(path.file_stem().unwrap_or_default()))) {
             files.push(path);
         }
     }
     Ok(())
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "csv")
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz")
 }
 
 fn cannot_read(path: &Path) -> String {

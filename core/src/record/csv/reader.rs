@@ -183,7 +183,7 @@ mod tests {
             let mut actual = seen(Trickle(text));
             if !text.starts_with(b"model_name") && !text.starts_with(BOM) {
                 // Without a header the first row is on line 1; `Rows` is told.
-                for problem in actual.iter_mut().flat_map(|row| row.as_mut().err()) {
+                for problem in actual.iter_mut().filter_map(|row| row.as_mut().err()) {
                     problem.line += 1;
                 }
             }
