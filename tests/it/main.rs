@@ -15,6 +15,7 @@ mod lambda_api;
 mod lambda_monitor;
 mod lambda_start;
 mod lateness;
+mod parameters;
 mod quirks;
 mod s3_contract;
 mod s3_faults;

@@ -83,7 +83,7 @@ impl ParameterStore {
         let set = self.access.as_ref().ok().and_then(|access| access.endpoint.as_ref());
         let key = ServiceConfigKey::builder().service_id("SSM").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
         let of_service = || config.service_config()?.load_config(key.ok()?);
-        set.map(ToString::to_string).or_else(of_service).or_else(|| config.endpoint_url().map(str::to_owned))
+        set.map(redact::url).or_else(of_service).or_else(|| config.endpoint_url().map(str::to_owned))
     }
 
     async fn http(&self, is_https: bool) -> Result<&reqwest::Client, Failure> {

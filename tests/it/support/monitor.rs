@@ -18,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     // Built here, so that the tests never run a stale program; where it is fresh this takes no time.
+    // With the features of the whole workspace, as everything that the tests start.
     let status = std::process::Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "llm-monitor", "--bin", "llm-monitor"])
+        .args(["build", "--quiet", "--workspace", "--bin", "llm-monitor"])
         .status()
         .expect("cargo runs");
     assert!(status.success(), "llm-monitor does not build");
