@@ -1,5 +1,5 @@
-//! Answers packed for the way: gzip, where the client takes it. Brotli would make them little smaller, and the functions a tenth
-//! larger (its tables).
+//! Answers packed for the way: gzip, where the client takes it. Brotli would make them a little smaller, and each
+//! program 1 MB larger (its tables).
 
 use tower_http::compression::{
     CompressionLayer,
