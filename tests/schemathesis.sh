@@ -15,7 +15,7 @@ if [[ "$("$VENV/bin/pip" show schemathesis 2>/dev/null | grep '^Version:' || tru
     python3 -m venv "$VENV"
     "$VENV/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$VERSION"
 fi
-cargo build --quiet --package llm-monitor
+cargo build --quiet --workspace --bin llm-monitor
 
 work="$(mktemp -d)"
 server=

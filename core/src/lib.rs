@@ -1,6 +1,7 @@
 //! Everything of LLM Monitor that is not a host. Modules stand in the order in which data flows through them; each uses
 //! only those before it.
 
+pub mod aws;
 pub mod tls;
 pub mod record;
 pub mod provider;

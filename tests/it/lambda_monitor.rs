@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{
     cloud::{environments, mock, quick, rows, scheduled, variables, with},
     lambda::{Function, sample},
+    s3_faults::{Fault, Faults},
     s3_server::{InProcess, SECRET},
 };
 
@@ -128,11 +129,39 @@ async fn it_fails_only_when_nothing_could_be_stored() {
     // Nobody listens there.
     let variables = with(variables(&mock, &server), "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1");
     let function = Function::start("monitor", variables).await;
-    let answer = function.invoke_within(&scheduled(1), Duration::from_secs(5)).await;
+    // The second delivery is tried as the first: what was not written is not remembered as if it were.
+    for _ in 0..2 {
+        let answer = function.invoke_within(&scheduled(1), Duration::from_secs(5)).await;
+        let error = answer.expect_err("nothing was stored");
+        let message = error["errorMessage"].as_str().unwrap_or_default();
+        assert!(message.starts_with("nothing could be stored: s3://records/"), "{error}");
+        assert_eq!(error["errorType"], "NothingStored");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up_before_the_deadline() {
+    let (mock, server) = (mock([("gpt-4o-mini", quick())]), InProcess::start().await);
+    let silent = Faults::before(server.address, |_, _| Fault::Silence).await;
+    let variables = with(variables(&mock, &server), "AWS_ENDPOINT_URL_S3", &format!("http://{}", silent.address));
+    let function = Function::start("monitor", variables).await;
+    let answer = function.invoke_within(&scheduled(1), Duration::from_secs(8)).await;
     let error = answer.expect_err("nothing was stored");
     let message = error["errorMessage"].as_str().unwrap_or_default();
-    assert!(message.starts_with("nothing could be stored: s3://records/"), "{error}");
-    assert_eq!(error["errorType"], "NothingStored");
+    let said = message.split("no answer within ").nth(1).and_then(|rest| rest.split(' ').next());
+    let waited_s: f64 = said.and_then(|seconds| seconds.parse().ok()).unwrap_or_else(|| panic!("{error}"));
+    assert!(waited_s < 8.0, "{error}");
+}
+
+#[tokio::test]
+async fn rows_of_an_old_event_say_how_late_they_were() {
+    let (mock, server) = (mock([("gpt-4o-mini", quick())]), InProcess::start().await);
+    let function = Function::start("monitor", variables(&mock, &server)).await;
+    let time = (chrono::Utc::now() - chrono::TimeDelta::minutes(5)).to_rfc3339();
+    function.invoke(&json!({"time": time})).await.expect("a summary");
+    let rows = rows(&server, "prod");
+    let late_ms: f64 = rows[0]["start_delay_ms"].parse().expect("a number");
+    assert!(late_ms >= 300_000.0, "{rows:?}");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod lambda_api;
 mod lambda_monitor;
 mod lambda_start;
 mod lateness;
+mod parameters;
 mod quirks;
 mod rotation;
 mod s3_contract;

@@ -1,7 +1,8 @@
 //! The store's guarantees in S3: on a server in this process, and on one by other people.
 
+use llm_monitor_core::aws::AwsKeys;
 use llm_monitor_core::store::{
-    AppendMode, S3Keys, S3Options, S3Store, Scope, Store as _,
+    AppendMode, S3Options, S3Store, Scope, Store as _,
     contract::{self, Load},
 };
 
@@ -78,7 +79,7 @@ async fn the_independent_server_refuses_a_wrong_signature() {
     let server = tokio::task::spawn_blocking(moto::server).await.expect("the server starts");
     let mut access = server.access.clone();
     let id = access.keys.as_ref().map_or("nobody", |keys| &keys.id).to_owned();
-    access.keys = Some(S3Keys { id, secret: "not-the-secret".into(), session_token: None });
+    access.keys = Some(AwsKeys { id, secret: "not-the-secret".into(), session_token: None });
     let store = S3Store::new(S3Options { access, ..S3Options::new(&server.bucket) });
     let error = store.segments(&Scope::default()).await.expect_err("refused");
     let text = error.to_string();

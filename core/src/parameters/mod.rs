@@ -90,7 +90,8 @@ impl Reference {
 impl Parameters {
     /// Those that `vars` refer to, in AWS's Parameter Store. Sends nothing.
     pub fn new(vars: Vars) -> Self {
-        Self::by(vars, ParameterStore::default())
+        let store = ParameterStore::new(&vars);
+        Self::by(vars, store)
     }
 
     /// As [`new`](Self::new), read elsewhere.

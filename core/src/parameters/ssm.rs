@@ -4,15 +4,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
-};
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
 };
 use aws_types::service_config::ServiceConfigKey;
 use rustls::RootCertStore;
@@ -23,7 +19,9 @@ use tokio::sync::OnceCell;
 
 use super::Reader;
 use crate::{
+    aws::{self, AwsAccess},
     redact,
+    settings::{self, SettingsError, Vars},
     tls::{self, SharedTls},
 };
 
@@ -31,13 +29,15 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
-/// AWS Systems Manager's Parameter Store, with region, endpoint and credentials by the AWS SDK's own variables.
+/// AWS Systems Manager's Parameter Store, with region, endpoint and credentials by the AWS SDK's own variables, which may stand in
+/// `.env` too.
 ///
 /// One operation, `GetParameter`, once for each name: so an answer or a refusal is of that name, also where AWS answers by another
 /// (a version, an ARN, a secret of Secrets Manager). A request signed here costs nothing to compile or to start beside a client of all of the
 /// service's operations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ParameterStore {
+    access: Result<AwsAccess, SettingsError>,
     config: OnceCell<SdkConfig>,
     tls: SharedTls,
     http: OnceCell<reqwest::Client>,
@@ -63,12 +63,27 @@ struct Parameter {
 }
 
 impl ParameterStore {
-    async fn config(&self) -> &SdkConfig {
-        let load = || async {
-            let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-            aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
-        };
-        self.config.get_or_init(load).await
+    /// By the AWS SDK's variables among `vars`. Sends nothing; what is wrong with them is told when it is first read.
+    pub fn new(vars: &Vars) -> Self {
+        Self {
+            access: settings::aws_access(vars, "AWS_ENDPOINT_URL_SSM"),
+            config: OnceCell::new(),
+            tls: SharedTls::default(),
+            http: OnceCell::new(),
+        }
+    }
+
+    async fn config(&self) -> Result<&SdkConfig, &SettingsError> {
+        let access = self.access.as_ref()?;
+        Ok(self.config.get_or_init(|| aws::loader(access).load()).await)
+    }
+
+    /// The endpoint that is set, for this service or for all.
+    fn endpoint(&self, config: &SdkConfig) -> Option<String> {
+        let set = self.access.as_ref().ok().and_then(|access| access.endpoint.as_ref());
+        let key = ServiceConfigKey::builder().service_id("SSM").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+        let of_service = || config.service_config()?.load_config(key.ok()?);
+        set.map(redact::url).or_else(of_service).or_else(|| config.endpoint_url().map(str::to_owned))
     }
 
     async fn http(&self, is_https: bool) -> Result<&reqwest::Client, Failure> {
@@ -87,11 +102,11 @@ impl ParameterStore {
 
     /// The value of `name`; `None` where there is no such parameter.
     async fn ask(&self, name: &str) -> Result<Option<SecretString>, Failure> {
-        let config = self.config().await;
+        let config = self.config().await.map_err(|error| Failure::Lasting(error.to_string()))?;
         let Some(region) = config.region().map(ToString::to_string) else {
             return Err(Failure::Lasting("no region is set; set AWS_REGION".to_owned()));
         };
-        let endpoint = endpoint(config).unwrap_or_else(|| own_endpoint(&region));
+        let endpoint = self.endpoint(config).unwrap_or_else(|| own_endpoint(&region));
         let body = json!({"Name": name, "WithDecryption": true}).to_string();
         let request = signed(config, &endpoint, &region, body).await?;
         let response = self.http(endpoint.starts_with("https:")).await?.execute(request).await;
@@ -140,18 +155,12 @@ impl Reader for ParameterStore {
     }
 
     async fn place(&self) -> String {
-        let config = self.config().await;
-        let place =
-            endpoint(config).map(|endpoint| shown(&endpoint)).or_else(|| config.region().map(ToString::to_string));
+        let place = self.config().await.ok().and_then(|config| {
+            let endpoint = self.endpoint(config).map(|endpoint| shown(&endpoint));
+            endpoint.or_else(|| config.region().map(ToString::to_string))
+        });
         format!("the Parameter Store of {}", place.unwrap_or_default())
     }
-}
-
-/// The endpoint that the SDK's own sources name, for this service or for all.
-fn endpoint(config: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder().service_id("SSM").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-    let of_service = config.service_config().zip(key.ok()).and_then(|(config, key)| config.load_config(key));
-    of_service.or_else(|| config.endpoint_url().map(str::to_owned))
 }
 
 fn own_endpoint(region: &str) -> String {

@@ -3,6 +3,7 @@
 //! Read by the hosts alone; the stages of the pipeline take plain values. Every problem is reported at once, and each names
 //! the variable, its value (never a secret's) and what would be accepted.
 
+mod aws;
 pub mod dotenv;
 mod monitoring;
 mod probing;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use crate::{catalog::Plan, cycle::Measured, record::Environment};
 
+pub use aws::aws_access;
 pub use monitoring::{EnvironmentSettings, Mode, Monitoring, UsageEndpoint};
 pub use probing::Probing;
 pub use serving::{Cors, Serving};

@@ -1,11 +1,10 @@
 use std::path::PathBuf;
 
 use super::{
-    Host,
-    urls::http_url,
+    Host, aws,
     vars::{Source, whole},
 };
-use crate::store::{AppendMode, Encryption, FileOptions, S3Access, S3Keys, S3Options};
+use crate::store::{AppendMode, Encryption, FileOptions, S3Options};
 
 /// Where records go.
 #[derive(Debug, Clone)]
@@ -83,7 +82,7 @@ fn s3(source: &mut Source<'_>, location: &str) -> Option<S3Options> {
         "objects" => Some(AppendMode::Objects),
         _ => None,
     });
-    let (encryption, access) = (encryption(source), access(source));
+    let (encryption, access) = (encryption(source), aws::access(source, "AWS_ENDPOINT_URL_S3"));
     Some(S3Options {
         prefix: source.get("RECORDS_PREFIX").unwrap_or_default().trim_matches('/').to_owned(),
         writer: location.to_owned(),
@@ -107,32 +106,4 @@ fn encryption(source: &mut Source<'_>) -> Option<Encryption> {
         source.refuse("RECORDS_KMS_KEY_ID", key_id, "nothing, or RECORDS_SSE=aws:kms beside it");
     }
     encryption
-}
-
-/// The SDK reads the process's variables by itself; those of a `.env` file it would never see.
-fn access(source: &mut Source<'_>) -> S3Access {
-    let text = |source: &Source<'_>, name: &str| source.get(name).map(str::to_owned);
-    S3Access {
-        endpoint: http_url(source, "AWS_ENDPOINT_URL_S3").or_else(|| http_url(source, "AWS_ENDPOINT_URL")),
-        region: text(source, "AWS_REGION").or_else(|| text(source, "AWS_DEFAULT_REGION")),
-        profile: text(source, "AWS_PROFILE"),
-        keys: keys(source),
-    }
-}
-
-fn keys(source: &mut Source<'_>) -> Option<S3Keys> {
-    let id = source.get("AWS_ACCESS_KEY_ID").map(str::to_owned);
-    let secret = source.secret("AWS_SECRET_ACCESS_KEY");
-    match (id, secret) {
-        (Some(id), Some(secret)) => Some(S3Keys { id, secret, session_token: source.secret("AWS_SESSION_TOKEN") }),
-        (Some(_), None) => {
-            source.refuse("AWS_SECRET_ACCESS_KEY", None, "the secret that belongs to AWS_ACCESS_KEY_ID");
-            None
-        }
-        (None, Some(_)) => {
-            source.refuse("AWS_ACCESS_KEY_ID", None, "the id that belongs to AWS_SECRET_ACCESS_KEY");
-            None
-        }
-        (None, None) => None,
-    }
 }

@@ -20,7 +20,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 pub use backlog::{Backlog, Unwritten};
 pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
-pub use s3::{AppendMode, Encryption, S3Access, S3Keys, S3Options, S3Store};
+pub use s3::{AppendMode, Encryption, S3Options, S3Store};
 
 use crate::record::{CycleId, Environment, Record};
 

@@ -10,7 +10,7 @@ use llm_monitor_function_runtime::{InvocationLayer, start};
 
 use handler::Handler;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let run = async |handler: Handler| {
         let handler = &handler;

@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     // Built here, so that the tests never run a stale program; where it is fresh this takes no time.
+    // With the features of the whole workspace, as everything that the tests start.
     let status = std::process::Command::new(env!("CARGO"))
         // As tests/run builds it: another choice of packages would be other features, and compile everything again.
         .args(["build", "--quiet", "--workspace", "--bins", "--examples"])

@@ -7,12 +7,12 @@ use std::{
     sync::OnceLock,
 };
 
-use llm_monitor_core::store::{S3Access, S3Keys};
+use llm_monitor_core::aws::{AwsAccess, AwsKeys};
 
 /// How to reach a server, and an empty bucket there.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) access: S3Access,
+    pub(crate) access: AwsAccess,
     pub(crate) bucket: String,
     /// Ends when its standard input does: with this process.
     _process: Option<Child>,
@@ -29,7 +29,7 @@ fn named() -> Option<Server> {
     let endpoint = std::env::var("S3_TEST_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty())?;
     let endpoint = Some(endpoint.parse().expect("S3_TEST_ENDPOINT is a URL"));
     let bucket = std::env::var("S3_TEST_BUCKET").unwrap_or_else(|_| "llm-monitor-test".to_owned());
-    Some(Server { access: S3Access { endpoint, ..S3Access::default() }, bucket, _process: None })
+    Some(Server { access: AwsAccess { endpoint, ..AwsAccess::default() }, bucket, _process: None })
 }
 
 fn start() -> Server {
@@ -52,8 +52,8 @@ fn start() -> Server {
     BufReader::new(process.stdout.take().expect("piped")).read_line(&mut ready).expect("moto says where it is");
     let ready: serde_json::Value = serde_json::from_str(&ready).expect("moto started and printed JSON");
     let field = |name: &str| ready[name].as_str().expect("a text").to_owned();
-    let keys = S3Keys { id: field("access_key_id"), secret: field("secret_access_key").into(), session_token: None };
-    let access = S3Access {
+    let keys = AwsKeys { id: field("access_key_id"), secret: field("secret_access_key").into(), session_token: None };
+    let access = AwsAccess {
         endpoint: Some(field("endpoint").parse().expect("a URL")),
         region: Some("us-east-1".to_owned()),
         profile: None,

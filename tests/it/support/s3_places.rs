@@ -4,8 +4,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use llm_monitor_core::aws::{AwsAccess, AwsKeys};
 use llm_monitor_core::store::{
-    S3Access, S3Keys, S3Options, S3Store, Store,
+    S3Options, S3Store, Store,
     contract::{Backend, Place},
 };
 
@@ -67,11 +68,11 @@ impl Place for Prefix {
 
 /// The bucket of the server, or layer of faults, at `address`.
 pub(crate) fn options(address: SocketAddr) -> S3Options {
-    let keys = S3Keys { id: KEY_ID.to_owned(), secret: SECRET.into(), session_token: None };
+    let keys = AwsKeys { id: KEY_ID.to_owned(), secret: SECRET.into(), session_token: None };
     let endpoint = format!("http://{address}").parse().expect("a URL");
     S3Options {
         writer: "suite".to_owned(),
-        access: S3Access { endpoint: Some(endpoint), keys: Some(keys), ..S3Access::default() },
+        access: AwsAccess { endpoint: Some(endpoint), keys: Some(keys), ..AwsAccess::default() },
         ..S3Options::new(BUCKET)
     }
 }

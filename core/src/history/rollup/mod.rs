@@ -55,7 +55,8 @@ impl FinishedDay {
                 && segment.latest.is_none_or(|latest| latest >= start)
         };
         let segments: Vec<Segment> = segments.iter().filter(is_within).cloned().collect();
-        let is_finished = segments.iter().all(|segment| !segment.is_open && segment.latest.is_some());
+        // One that may grow (rows of the past, posted) has another identity then; only one without an end could be of any day.
+        let is_finished = segments.iter().all(|segment| segment.latest.is_some());
         is_finished.then_some(Self { date, segments })
     }
 

@@ -20,8 +20,9 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use super::{
     client::Connection,
     failure::{Failed, Failure, Server, meaning},
-    options::{Encryption, S3Access},
+    options::Encryption,
 };
+use crate::aws::AwsAccess;
 
 // The SDK's futures are large: each is boxed, so that those around them stay small.
 
@@ -29,7 +30,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Bucket {
     name: String,
-    access: S3Access,
+    access: AwsAccess,
     encryption: Option<Encryption>,
     connection: OnceCell<Connection>,
     permits: Semaphore,
@@ -108,7 +109,7 @@ pub(super) struct Listing<'a> {
 }
 
 impl Bucket {
-    pub(super) fn new(name: String, access: S3Access, encryption: Option<Encryption>) -> Self {
+    pub(super) fn new(name: String, access: AwsAccess, encryption: Option<Encryption>) -> Self {
         Self { name, access, encryption, connection: OnceCell::new(), permits: Semaphore::new(MAX_REQUESTS) }
     }
 

@@ -2,27 +2,19 @@
 
 use std::time::Duration;
 
-use aws_config::{
-    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableRegionProvider,
-    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
-};
+use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::{
     Client,
-    config::{Credentials, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
-};
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
+    config::{StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
 };
 use aws_types::service_config::ServiceConfigKey;
-use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::{
-    failure::{Failure, Server},
-    options::S3Access,
+use super::failure::{Failure, Server};
+use crate::{
+    aws::{self, AwsAccess, REGION_OF_OTHER_SERVERS},
+    redact,
 };
-use crate::redact;
 
 /// How long one try of a request may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,8 +23,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-/// Signed into requests where the user names none; servers that are not AWS's take any.
-const REGION_OF_OTHER_SERVERS: &str = "us-east-1";
 
 /// A client, and what is said of its server in messages.
 #[derive(Debug)]
@@ -43,7 +33,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Reads the SDK's sources. Sends nothing but what finding the region may take.
-    pub(super) async fn new(access: &S3Access) -> Result<Self, Failure> {
+    pub(super) async fn new(access: &AwsAccess) -> Result<Self, Failure> {
         let config = load(access).await;
         let endpoint = endpoint(&config)?;
         let region = match (config.region(), &endpoint) {
@@ -67,8 +57,7 @@ impl Connection {
     }
 }
 
-async fn load(access: &S3Access) -> SdkConfig {
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+async fn load(access: &AwsAccess) -> SdkConfig {
     // Not the SDK's adaptive mode: it measures how often this client sends, which is seldom, and after one SlowDown lets it
     // send about once in two seconds (measured: the next two appends took 2 s instead of 0.15 s).
     let retries = RetryConfig::standard()
@@ -78,48 +67,12 @@ async fn load(access: &S3Access) -> SdkConfig {
     // What the stalled-stream protection is for, the time-out of each try does.
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
+    aws::loader(access)
         .retry_config(retries)
         .timeout_config(timeouts)
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    if let Some(endpoint) = &access.endpoint {
-        loader = loader.endpoint_url(endpoint.as_str());
-    }
-    if let Some(profile) = &access.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = region_of(access) {
-        loader = loader.region(region);
-    }
-    if let Some(keys) = &access.keys {
-        let token = keys.session_token.as_ref().map(|token| token.expose_secret().to_owned());
-        loader = loader.credentials_provider(Credentials::new(
-            keys.id.clone(),
-            keys.secret.expose_secret(),
-            token,
-            None,
-            "settings",
-        ));
-    }
-    loader.load().await
-}
-
-/// Where to look for the region; `None`: wherever the SDK does.
-fn region_of(access: &S3Access) -> Option<RegionProviderChain> {
-    if let Some(region) = &access.region {
-        return Some(RegionProviderChain::first_try(Region::new(region.clone())));
-    }
-    // A server of one's own need not have one. The SDK would ask the machine's metadata service, and wait for it in vain.
-    access.endpoint.as_ref().map(|_| {
-        let mut of_profile = ProfileFileRegionProvider::builder();
-        if let Some(profile) = &access.profile {
-            of_profile = of_profile.profile_name(profile);
-        }
-        RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(of_profile.build())
-            .or_else(Region::from_static(REGION_OF_OTHER_SERVERS))
-    })
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await
 }
 
 /// The endpoint that the SDK would use, where it is not AWS's own: set here, for S3 alone, or for all services. Without user

@@ -55,7 +55,7 @@ fn segment(parsed: RecordsKey, key: &str, version: &Version, now: DateTime<Utc>)
         name: Arc::from(key),
         identity: Arc::from(version.identity()),
         earliest: Some(parsed.hour.start),
-        latest: (!is_open).then(|| parsed.latest()),
+        latest: Some(parsed.latest()),
         environment: Some(parsed.hour.environment),
         is_open,
         size_bytes: version.size_bytes,

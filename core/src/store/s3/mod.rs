@@ -32,7 +32,7 @@ use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
-pub use self::options::{AppendMode, Encryption, S3Access, S3Keys, S3Options};
+pub use self::options::{AppendMode, Encryption, S3Options};
 use self::{
     bucket::{Bucket, Condition},
     failure::{Failed, Failure},

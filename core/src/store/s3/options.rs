@@ -1,9 +1,6 @@
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use secrecy::SecretString;
-use url::Url;
-
-use crate::redact;
+use crate::aws::AwsAccess;
 
 /// Where in S3, and how.
 #[derive(Debug, Clone)]
@@ -20,7 +17,7 @@ pub struct S3Options {
     /// How objects are encrypted; `None` leaves it to the bucket.
     pub encryption: Option<Encryption>,
     /// How to reach the server, as far as it is not left to the AWS SDK's own sources.
-    pub access: S3Access,
+    pub access: AwsAccess,
     /// How long one append may take, retries included.
     pub append_budget: Duration,
 }
@@ -37,7 +34,7 @@ impl S3Options {
             writer: "local".to_owned(),
             append: AppendMode::Auto,
             encryption: None,
-            access: S3Access::default(),
+            access: AwsAccess::default(),
             append_budget: Self::APPEND_BUDGET,
         }
     }
@@ -64,41 +61,4 @@ pub enum Encryption {
         /// The key's id, ARN or alias; `None`: the account's default key.
         key_id: Option<String>,
     },
-}
-
-/// How to reach the server. What is `None` comes from where the AWS SDK looks by itself: the process's variables, the
-/// shared configuration files, the role of the container, the machine or the function.
-#[derive(Clone, Default)]
-pub struct S3Access {
-    /// A server other than AWS's own; buckets are then addressed by path.
-    pub endpoint: Option<Url>,
-    /// Default `us-east-1` where an endpoint is set.
-    pub region: Option<String>,
-    /// A profile in the shared configuration files.
-    pub profile: Option<String>,
-    /// Keys of one's own.
-    pub keys: Option<S3Keys>,
-}
-
-impl fmt::Debug for S3Access {
-    /// Without the credentials that a URL may hold.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Access")
-            .field("endpoint", &self.endpoint.as_ref().map(redact::url))
-            .field("region", &self.region)
-            .field("profile", &self.profile)
-            .field("keys", &self.keys)
-            .finish()
-    }
-}
-
-/// S3Access keys.
-#[derive(Debug, Clone)]
-pub struct S3Keys {
-    /// Its id.
-    pub id: String,
-    /// Its secret.
-    pub secret: SecretString,
-    /// Of temporary keys.
-    pub session_token: Option<SecretString>,
 }
