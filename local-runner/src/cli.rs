@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use llm_monitor_core::cycle::Shard;
+
 use crate::{backup, calibrate, cost, export, import, mock, mock_history, verify, watch};
 
 /// Measures what your language models really feel like, in every environment, right now and over time, and what they cost.
@@ -32,7 +34,7 @@ pub(crate) enum Command {
     /// Monitor every MONITOR_INTERVAL seconds, and serve the API, until stopped
     #[command(after_help = "SIGINT (Ctrl-C) and SIGTERM write what was measured and stop within seconds.\n\n\
                             Example:\n  MULTI_ENV_MODE=full MONITOR_INTERVAL=60 llm-monitor serve")]
-    Serve,
+    Serve(ShardArgs),
     /// Run exactly one monitoring cycle now, and print what it measured
     #[command(after_help = "Exit code: 0 all probes succeeded, 1 some failed, 2 could not run.\n\n\
                             Examples:\n  llm-monitor cycle\n  llm-monitor cycle --json | jq '.records[] | .ttft_ms'")]
@@ -75,7 +77,16 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ShardArgs {
+    /// Send only this share of the probes: number I (from 0) of N monitors that write to one bucket (STORE=s3)
+    #[arg(long, value_name = "I/N", default_value = "0/1")]
+    pub(crate) shard: Shard,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CycleArgs {
+    #[command(flatten)]
+    pub(crate) shard: ShardArgs,
     /// Print one JSON object (summary and records) instead of a table
     #[arg(long)]
     pub(crate) json: bool,

@@ -25,8 +25,9 @@ use crate::{
 pub(crate) async fn run(vars: &Vars, args: &CycleArgs) -> Result<ExitCode, StartError> {
     let settings = wiring::settings(vars)?;
     let stop = signals::stop_on_signal()?;
-    let store = wiring::open_store(&settings).await?;
-    let monitor = parts::monitor(&settings, store.clone());
+    let shard = args.shard.shard;
+    let store = wiring::open_store(&settings, shard).await?;
+    let monitor = parts::monitor(&settings, store.clone()).with_shard(shard);
 
     let bar = progress_bar();
     let on_progress: &OnProgress<'_> = &|progress| match progress {

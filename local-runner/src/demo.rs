@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use llm_monitor_core::{
-    cycle::{CycleReport, OnProgress, Progress},
+    cycle::{CycleReport, OnProgress, Progress, Shard},
     parts,
     record::{Environment, Record, csv},
     settings::{Settings, Vars},
@@ -51,8 +51,13 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<(), StartError> {
 
     let on_progress: &OnProgress<'_> = &|progress| screen.progress(progress);
     let mut cycles_left = args.cycles;
-    let service =
-        Service { settings: &settings, store: Arc::new(Backlog::new(Arc::new(store))), listener, stop: stop.clone() };
+    let service = Service {
+        settings: &settings,
+        store: Arc::new(Backlog::new(Arc::new(store))),
+        shard: Shard::WHOLE,
+        listener,
+        stop: stop.clone(),
+    };
     let on_cycle = |report: &CycleReport| {
         screen.cycle_ended(report);
         if let Some(left) = cycles_left.as_mut() {

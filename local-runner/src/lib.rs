@@ -59,7 +59,7 @@ pub fn run() -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
     let vars = || wiring::variables(cli.env_file.as_deref());
     match cli.command {
-        Command::Serve => serve::run(&vars().await?).await.map(|()| ExitCode::SUCCESS),
+        Command::Serve(args) => serve::run(&vars().await?, args.shard).await.map(|()| ExitCode::SUCCESS),
         Command::Cycle(args) => cycle_command::run(&vars().await?, &args).await,
         Command::Check(args) => check::run(&vars().await?, &args).await,
         Command::Backup(args) => backup::command::run(&vars().await?, &args).await,
@@ -82,7 +82,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, StartError> {
 /// `RUST_LOG` where it is set. Otherwise what runs for long says what it does, and what prints a result stays quiet.
 fn log_filter(command: &Command) -> &'static str {
     match command {
-        Command::Serve | Command::Mock(_) => "info",
+        Command::Serve(_) | Command::Mock(_) => "info",
         Command::Demo(_) | Command::Watch(_) => "error",
         _ => "warn",
     }

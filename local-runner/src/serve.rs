@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use chrono::Utc;
 use llm_monitor_core::{
-    cycle::{CycleReport, OnProgress},
+    cycle::{CycleReport, OnProgress, Shard},
     http::router,
     parts,
     probe::Schedule,
@@ -28,15 +28,15 @@ use crate::{
 const HTTP_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs until SIGINT or SIGTERM.
-pub(crate) async fn run(vars: &Vars) -> Result<(), StartError> {
+pub(crate) async fn run(vars: &Vars, shard: Shard) -> Result<(), StartError> {
     let settings = wiring::settings(vars)?;
     let stop = signals::stop_on_signal()?;
     // The port before the store: a second `serve` by mistake then names the port, which a person knows.
     let listener = bind(&settings.serving.listen).await?;
-    let store = wiring::open_store(&settings).await?;
+    let store = wiring::open_store(&settings, shard).await?;
     warn_of_open_door(&settings, &listener);
     warn_of_demo_rows(&settings);
-    let service = Service { settings: &settings, store, listener, stop };
+    let service = Service { settings: &settings, store, shard, listener, stop };
     service.run(&|_| {}, |_| {}).await
 }
 
@@ -44,6 +44,7 @@ pub(crate) async fn run(vars: &Vars) -> Result<(), StartError> {
 pub(crate) struct Service<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) store: Arc<Backlog>,
+    pub(crate) shard: Shard,
     pub(crate) listener: TcpListener,
     pub(crate) stop: CancellationToken,
 }
@@ -56,7 +57,7 @@ impl Service<'_> {
         mut on_cycle: impl FnMut(&CycleReport),
     ) -> Result<(), StartError> {
         let store: Arc<dyn Store> = self.store.clone();
-        let monitor = parts::monitor(self.settings, Arc::clone(&store));
+        let monitor = parts::monitor(self.settings, Arc::clone(&store)).with_shard(self.shard);
         let address = self.listener.local_addr().context("the listening address")?;
         info!(%address, "listening on http://{address}");
 

@@ -4,6 +4,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use anyhow::Context;
 use llm_monitor_core::{
+    cycle::Shard,
     parameters::{Parameters, ParametersError},
     parts::{self, PartsError},
     settings::{
@@ -97,9 +98,13 @@ pub(crate) fn settings(vars: &Vars) -> Result<Settings, StartError> {
     Settings::from_vars(vars, Host::Local).map_err(StartError::Settings)
 }
 
-/// The store that `settings` name, open for writing, with room in memory for rows that it cannot take now.
-pub(crate) async fn open_store(settings: &Settings) -> Result<Arc<Backlog>, StartError> {
-    Ok(Arc::new(Backlog::new(parts::open_store(settings).await?)))
+/// The store that `settings` name, open for writing by `shard`, with room in memory for rows that it cannot take now.
+pub(crate) async fn open_store(settings: &Settings, shard: Shard) -> Result<Arc<Backlog>, StartError> {
+    if shard != Shard::WHOLE && matches!(settings.storing.store, StoreSettings::File { .. }) {
+        // Each would write a file of its own, and none would know what the others measured.
+        return Err(anyhow::anyhow!("--shard: shards write to one bucket; set STORE=s3, or leave --shard out").into());
+    }
+    Ok(Arc::new(Backlog::new(parts::open_shards_store(settings, shard).await?)))
 }
 
 /// The store that `settings` name, to be read alone: a local file is neither locked nor changed.

@@ -4,7 +4,8 @@ use llm_monitor::mock::{Behaviour, Failure, FailureKind, Mock, MockConfig};
 use llm_monitor_core::{provider::Provider, record::Environment};
 use serde_json::Value;
 
-use crate::support::monitor::Setup;
+use super::imports::in_bucket;
+use crate::support::{monitor::Setup, s3_server::InProcess};
 
 fn setup(failures: Vec<Failure>) -> (llm_monitor::mock::MockServer, Setup) {
     let behaviour = Behaviour { ttft_ms: 2.0, pace_ms: 0.5, output_tokens: 8, failures, ..Behaviour::default() };
@@ -54,4 +55,31 @@ async fn a_file_that_another_process_writes_is_left_alone() {
     let ended = setup.run(&["cycle"]).await;
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("in use by another process"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn shards_of_a_cycle_together_send_every_probe_once_into_one_bucket() {
+    let behaviour = Behaviour { ttft_ms: 2.0, pace_ms: 0.5, output_tokens: 8, ..Behaviour::default() };
+    let names = ["gpt-a", "gpt-b", "gpt-c", "gpt-d", "gpt-e", "gpt-f"];
+    let models = names.map(|name| (name, Provider::OpenAi, behaviour.clone()));
+    let mock = Mock::start(MockConfig { listen: ([127, 0, 0, 1], 0).into(), ..MockConfig::of_models(models) });
+    let mock = mock.expect("a mock");
+    let server = InProcess::start().await;
+    let setup = in_bucket(Setup::new().with(mock.settings(&[Environment::dev()])), &server, "");
+    let mut all = Vec::new();
+    for shard in ["0/3", "1/3", "2/3"] {
+        let ended = setup.run(&["cycle", "--json", "--shard", shard]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let json: Value = serde_json::from_str(&ended.stdout).expect("JSON and nothing else");
+        let records = json["records"].as_array().expect("records").clone();
+        assert!(records.len() < names.len(), "{shard} is a share");
+        all.extend(records.iter().map(|record| record["model_name"].as_str().expect("a name").to_owned()));
+    }
+    all.sort();
+    assert_eq!(all, names);
+    assert_eq!(setup.run(&["export", "--format", "jsonl"]).await.stdout.lines().count(), names.len());
+
+    let ended = Setup::new().run(&["serve", "--shard", "1/2"]).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("STORE=s3"), "{}", ended.stderr);
 }

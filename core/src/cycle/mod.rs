@@ -24,7 +24,7 @@ use crate::{
 pub use derive::Variation;
 use environment::{MeasuredEnvironment, Stages};
 pub use report::{CycleReport, Summary};
-pub use shard::Shard;
+pub use shard::{InvalidShard, Shard};
 
 /// One environment that is really measured.
 #[derive(Debug)]

@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use crate::record::Environment;
 
 /// One of several monitors that share a cycle's work: each sends the probes of its share of the pairs (an environment and a
@@ -36,6 +38,20 @@ impl Shard {
     }
 }
 
+/// The text is not `I/N`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected I/N like 0/4: N shards, 1 to {most}, of which this is number I, 0 to N-1", most = Shard::MOST)]
+pub struct InvalidShard;
+
+impl FromStr for Shard {
+    type Err = InvalidShard;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, of) = text.split_once('/').ok_or(InvalidShard)?;
+        number.parse().ok().zip(of.parse().ok()).and_then(|(number, of)| Self::new(number, of)).ok_or(InvalidShard)
+    }
+}
+
 /// FNV-1a, its halves folded so that the last bits depend on all of it.
 fn stable_hash(bytes: &[u8]) -> u64 {
     let hash = bytes
@@ -47,6 +63,14 @@ fn stable_hash(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shard_is_read_as_number_of_how_many() {
+        assert_eq!("1/4".parse(), Ok(Shard { number: 1, of: 4 }));
+        for wrong in ["4/4", "1", "", "1/", "/4", "-1/4", "0/0", "0/101", "a/b", "1/4/2"] {
+            assert_eq!(wrong.parse::<Shard>(), Err(InvalidShard), "{wrong}");
+        }
+    }
 
     #[test]
     fn every_pair_is_taken_by_one_shard_and_the_shares_are_alike() {

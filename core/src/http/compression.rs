@@ -1,5 +1,4 @@
-//! Answers packed for the way: gzip, where the client takes it. Brotli would make them a little smaller, and each
-//! program 1 MB larger (its tables).
+//! Answers packed for the way: brotli or gzip, as the client takes it.
 
 use tower_http::compression::{
     CompressionLayer,
