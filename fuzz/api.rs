@@ -110,7 +110,7 @@ pub(crate) fn lambda_request(bytes: &[u8]) {
             },
         },
         "body": text(body),
-        "isBase64Encoded": body.first().is_some_and(|byte| byte % 2 == 0),
+        "isBase64Encoded": false,
     });
     // A header that is none makes no event: the gateway takes no such request.
     let Ok(request) = lambda_http::request::from_str(&event.to_string()) else { return };
@@ -142,8 +142,10 @@ pub(crate) fn lambda_event(bytes: &[u8]) {
 
 /// Sends `request`, and reads the answer whole.
 fn answer(uri: &Uri, request: Request<axum::body::Body>) {
+    // Made before the runtime is entered, as it enters it itself.
+    let routes = ROUTER.clone();
     RUNTIME.block_on(async {
-        let response: Response = ROUTER.clone().oneshot(request).await.expect("never fails");
+        let response: Response = routes.oneshot(request).await.expect("never fails");
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.expect("a whole answer");
         let content_type = parts.headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().expect("ASCII"));

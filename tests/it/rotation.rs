@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use llm_monitor_core::{
-    history::{Direction, History},
+    history::{Direction, History, Rows},
     record::{CycleId, Environment, Record},
     store::{Batch, FileStore, Scope, Store},
 };
@@ -47,8 +47,8 @@ async fn read_until(store: Arc<dyn Store>, cache_bytes: usize, is_done: Arc<Atom
             assert!(seen.insert(key), "a row twice");
         }
         assert!(seen.len() >= most, "{} rows where there had been {most}", seen.len());
-        let all = Scope::default();
-        most = history.fold(&all, u64::MAX, || 0, |count, _| *count += 1).await.expect("readable");
+        let rows = Rows { scope: &Scope::default(), wants: |_: &str| true, at_most: u64::MAX };
+        most = history.fold(&rows, || 0, |count, _| *count += 1).await.expect("readable");
         assert!(most >= seen.len(), "{most} rows where there had been {}", seen.len());
         if is_last {
             return most;

@@ -16,7 +16,9 @@ pub(super) fn is_forbidden(address: IpAddr) -> bool {
         IpAddr::V4(address) => address.is_link_local() || METADATA_V4.contains(&address),
         IpAddr::V6(address) => {
             let [first, second, ..] = address.segments();
-            address.is_unicast_link_local() || (first, second) == (0xfd00, 0x0ec2) || inner(address).is_some_and(|inner| is_forbidden(inner.into()))
+            address.is_unicast_link_local()
+                || (first, second) == (0xfd00, 0x0ec2)
+                || inner(address).is_some_and(|inner| is_forbidden(inner.into()))
         }
     }
 }
