@@ -1,5 +1,7 @@
 //! What holds for any input. The fuzz targets look for one where it does not; the ordinary tests replay `corpus/`.
 
+mod api;
+
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate};
@@ -11,16 +13,18 @@ use llm_monitor_core::{
         reading::Reading,
     },
     provider::{Framing, Provider, Quirks, Refused},
-    record::ERROR_MESSAGE_MAX_CHARS,
+    record::{ERROR_MESSAGE_MAX_CHARS, Record, csv},
     usage::{self, Kept},
 };
 use rust_decimal::Decimal;
+
+pub(crate) use api::{lambda_event, lambda_request, query_string};
 
 /// A target's check: panics where it does not hold.
 pub(crate) type Check = fn(&[u8]);
 
 /// Every target's name, and what it checks.
-pub(crate) const TARGETS: [(&str, Check); 8] = [
+pub(crate) const TARGETS: [(&str, Check); 12] = [
     ("decode_sse", decode_sse),
     ("decode_ndjson", decode_ndjson),
     ("read_openai", read_openai),
@@ -29,6 +33,10 @@ pub(crate) const TARGETS: [(&str, Check); 8] = [
     ("read_ollama", read_ollama),
     ("refusal", refusal),
     ("usage_report", usage_report),
+    ("csv_rows", csv_rows),
+    ("query_string", query_string),
+    ("lambda_request", lambda_request),
+    ("lambda_event", lambda_event),
 ];
 
 /// Any split of a stream of server-sent events gives the same frames.
@@ -93,6 +101,32 @@ pub(crate) fn usage_report(bytes: &[u8]) {
     let file = [usage::KEPT_HEADER.as_bytes(), b"\n", &rows].concat();
     let kept = Kept::from_csv(NaiveDate::default(), Some(&file));
     assert!(kept.changed_rows(&report, DateTime::UNIX_EPOCH).is_empty(), "{report:?}");
+}
+
+/// Both decoders of CSV tell the same of any text; what was read can be written and is read again as the same.
+pub(crate) fn csv_rows(bytes: &[u8]) {
+    let rows = csv::decode(bytes, 2);
+    let (table, problems) = csv::decode_table(bytes, 2);
+    assert_eq!(problems, rows.problems);
+    assert_eq!(table.len(), rows.records.len());
+    let mut file = csv::header_line().into_bytes();
+    file.push(b'\n');
+    for (number, record) in rows.records.iter().enumerate() {
+        let same = table.row(number).map(|row| row.to_record());
+        // The table keeps times to the millisecond, as we write them.
+        assert_eq!(same.map(|record| written(&record)), Some(written(record)), "{record:?}");
+        csv::encode(record, &mut file);
+    }
+    let again = csv::decode(&file, 2);
+    assert_eq!(again.problems, [], "of what we wrote ourselves");
+    let texts = |records: &[Record]| records.iter().map(written).collect::<Vec<_>>();
+    assert_eq!(texts(&again.records), texts(&rows.records));
+}
+
+fn written(record: &Record) -> String {
+    let mut row = Vec::new();
+    csv::encode(record, &mut row);
+    String::from_utf8_lossy(&row).into_owned()
 }
 
 fn decode(framing: Framing, bytes: &[u8]) {

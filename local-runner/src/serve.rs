@@ -1,16 +1,16 @@
 //! `serve`: the monitoring timer and HTTP, in one process.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chrono::Utc;
 use llm_monitor_core::{
     cycle::{CycleReport, OnProgress, Shard},
-    http::router,
+    http::{Gate, HostPolicy, Limits, router_behind},
     parts,
     probe::Schedule,
     record::CycleId,
-    settings::{Settings, StoreSettings, Vars},
+    settings::{AllowedHosts, Settings, StoreSettings, Vars},
     store::{Backlog, Store},
 };
 use tokio::net::TcpListener;
@@ -26,6 +26,9 @@ use crate::{
 
 /// How long open connections may go on after the monitor was told to stop.
 const HTTP_GRACE: Duration = Duration::from_secs(2);
+
+/// A page asks for about ten things at once; what is beyond some such pages waits or is refused, so that probes are not late.
+const LIMITS: Limits = Limits { at_once: 4, waiting: 64, exports: 4 };
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(vars: &Vars, shard: Shard) -> Result<(), StartError> {
@@ -63,7 +66,7 @@ impl Service<'_> {
 
         let api = parts::api(self.settings, store, Some(Utc::now()));
         tokio::spawn(rolling::keep_rolled_up(Arc::clone(&api.history), self.stop.clone()));
-        let api = router(api);
+        let api = router_behind(api, Gate { hosts: hosts(self.settings, address.ip()), limits: Some(LIMITS) });
         let stop = self.stop.clone();
         let server = tokio::spawn(listener::serve(self.listener, api, listener::HEADERS_TIME_LIMIT, stop));
 
@@ -106,6 +109,19 @@ fn another_port(address: &str) -> String {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "8000"));
     let next = port.parse::<u16>().ok().and_then(|port| port.checked_add(1)).unwrap_or(8001);
     format!("{host}:{next}")
+}
+
+/// By which names requests may call. Where only this machine can reach us, a name of any other kind is a rebound page's.
+fn hosts(settings: &Settings, listening: IpAddr) -> HostPolicy {
+    match &settings.serving.allowed_hosts {
+        Some(AllowedHosts::Any) => HostPolicy::Any,
+        Some(AllowedHosts::Names(names)) => HostPolicy::Names(names.clone()),
+        None if listening.is_loopback() => {
+            let host = settings.serving.listen.rsplit_once(':').map_or("", |(host, _)| host);
+            HostPolicy::Names(vec![host.to_ascii_lowercase()])
+        }
+        None => HostPolicy::Any,
+    }
 }
 
 fn warn_of_demo_rows(settings: &Settings) {

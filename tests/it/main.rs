@@ -23,6 +23,8 @@ mod rotation;
 mod s3_contract;
 mod s3_faults;
 mod s3_objects;
+mod secrets;
+mod security;
 mod serve;
 mod settings;
 mod streams;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use llm_monitor_core::{
     probe::Prober,
     provider::Provider,
@@ -19,10 +20,10 @@ use crate::support::{
 };
 
 /// A private certificate authority.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -35,8 +36,15 @@ impl Authority {
         roots
     }
 
+    /// Its certificate, as a file has it.
+    pub(crate) fn pem(&self) -> String {
+        let text = BASE64_STANDARD.encode(self.0.der());
+        let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| str::from_utf8(line).ok()).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    }
+
     /// What a server called `name` needs.
-    fn acceptor(&self, name: &str) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, name: &str) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
@@ -49,6 +57,25 @@ impl Authority {
             .expect("a certificate and its key");
         TlsAcceptor::from(Arc::new(config))
     }
+}
+
+/// Serves every connection with a stream of two tokens, on the port that it gives back.
+pub(crate) async fn serve_tls(acceptor: TlsAcceptor) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut tls) = acceptor.accept(tcp).await else { return };
+                read_request(&mut tls).await;
+                let script =
+                    vec![stream_head(), text("Hello"), text("!"), finish("stop"), usage(2), event("[DONE]"), end()];
+                let _ = play(&mut tls, script).await;
+            });
+        }
+    });
+    port
 }
 
 /// Serves one connection and probes it as `https://localhost`, trusting `roots`.

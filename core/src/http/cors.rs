@@ -25,17 +25,21 @@ pub enum CorsPolicy {
 }
 
 impl CorsPolicy {
+    /// Whether the pages of `origin` may call.
+    pub(super) fn allows(&self, origin: &HeaderValue) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Loopback => is_loopback(origin),
+            Self::Origins(origins) => origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()),
+        }
+    }
+
     pub(super) fn layer(&self) -> Option<CorsLayer> {
-        let origins = match self {
-            Self::Nobody => return None,
-            Self::Loopback => AllowOrigin::predicate(|origin: &HeaderValue, _: &request::Parts| is_loopback(origin)),
-            Self::Origins(origins) => {
-                let allowed = origins.clone();
-                AllowOrigin::predicate(move |origin: &HeaderValue, _: &request::Parts| {
-                    allowed.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
-                })
-            }
-        };
+        if *self == Self::Nobody {
+            return None;
+        }
+        let policy = self.clone();
+        let origins = AllowOrigin::predicate(move |origin: &HeaderValue, _: &request::Parts| policy.allows(origin));
         let readable = [
             header::LINK,
             header::LOCATION,

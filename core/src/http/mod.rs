@@ -1,5 +1,6 @@
 //! The HTTP API: one router, served as it is by every host and called as it is by the tests.
 
+mod admission;
 mod assets;
 mod auth;
 mod badge;
@@ -15,12 +16,14 @@ mod export;
 mod exported;
 mod guard;
 mod health;
+mod hosts;
 mod latency;
 mod latency_record;
 mod metrics;
 mod models;
 mod new_record;
 mod openapi;
+mod origin;
 mod parameters;
 mod root;
 mod series;
@@ -48,6 +51,7 @@ use tokio::sync::watch;
 
 use crate::{history::History, record::Environment, store::Store};
 
+pub use admission::Limits;
 pub use badge::ShieldsBadge;
 pub use compare::{CompareAnswer, ComparedModel, ComparedSide, DifferenceMs, SideFigures};
 pub use cors::CorsPolicy;
@@ -58,6 +62,7 @@ pub use costs_answer::{
 pub use error::{FieldProblem, Problem};
 pub use exported::{Chunks, Export, ExportFormat};
 pub use health::{CatalogHealth, EnvironmentHealth, Health, HealthStatus, LastCycle, StoreState};
+pub use hosts::HostPolicy;
 pub use latency_record::LatencyRecord;
 pub use models::{Model, Pricing, Usage};
 pub use new_record::NewRecord;
@@ -95,9 +100,29 @@ pub struct Api {
     pub host_problems: Option<watch::Receiver<Vec<String>>>,
 }
 
-/// Every route there is.
+/// What stands before the routes of a host that is reached directly.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// The names it answers to.
+    pub hosts: HostPolicy,
+    /// How much it takes on; `None`: something before it limits that.
+    pub limits: Option<Limits>,
+}
+
+impl Gate {
+    /// Of a host behind a gateway, which knows its own names and how many requests it sends.
+    pub const OPEN: Self = Self { hosts: HostPolicy::Any, limits: None };
+}
+
+/// Every route there is, for a host behind a gateway.
 pub fn router(api: Api) -> Router {
+    router_behind(api, Gate::OPEN)
+}
+
+/// Every route there is, behind `gate`.
+pub fn router_behind(api: Api, gate: Gate) -> Router {
     let cors = api.cors.layer();
+    let origins = Arc::new(api.cors.clone());
     // Made when first asked for: a function that starts cold should not wait for it.
     let document = Arc::<OnceLock<Bytes>>::default();
     let show_document = move |State(api): State<Arc<Api>>| async move {
@@ -115,8 +140,17 @@ pub fn router(api: Api) -> Router {
         .route("/api/export", get(export::show))
         .route("/metrics", get(metrics::show))
         .route("/badge/{environment}/{*model}", get(badge::show))
-        .layer(Extension(Arc::new(metrics::Collector::default())))
-        .route_layer(from_fn_with_state(Arc::clone(&api), auth::require_token));
+        .layer(Extension(Arc::new(metrics::Collector::default())));
+    // Who may comes before whether there is room: a stranger takes no one's place.
+    let with_token = match gate.limits {
+        Some(limits) => {
+            with_token.route_layer(from_fn_with_state(Arc::new(admission::Admission::new(limits)), admission::admit))
+        }
+        None => with_token,
+    };
+    let with_token = with_token
+        .route_layer(from_fn_with_state(Arc::clone(&api), auth::require_token))
+        .route_layer(from_fn_with_state(origins, origin::refuse_foreign));
 
     let routes = Router::new()
         .route("/", get(root::index))
@@ -136,6 +170,8 @@ pub fn router(api: Api) -> Router {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    let routes = routes.layer(from_fn(cors::plain_options));
+    let routes = routes
+        .layer(from_fn(cors::plain_options))
+        .layer(from_fn_with_state(Arc::new(gate.hosts), hosts::refuse_strangers));
     routes.layer(from_fn_with_state(guard::TIME_LIMIT, guard::guard)).layer(compression::layer())
 }

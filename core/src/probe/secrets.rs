@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use crate::provider::Access;
+use crate::provider::{Access, user_info};
 
 /// Shorter values are not secrets, and would be found in ordinary words.
 const MIN_SECRET_CHARS: usize = 6;
@@ -30,12 +30,15 @@ pub(super) fn redact(text: &str, access: &Access) -> String {
     clean
 }
 
-/// The key, and of the base URL the password and the query's values, as they stand there and decoded.
+/// The key, and of the base URL the query's values, as they stand there and decoded, the user name (some services take a token for
+/// one) and the password, also in the form in which they are sent.
 fn secrets(access: &Access) -> Vec<String> {
     let url = &access.base_url;
     let mut secrets: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
     secrets.extend(url.query().into_iter().flat_map(|query| query.split(['&', '=']).map(str::to_owned)));
+    secrets.push(url.username().to_owned());
     secrets.extend(url.password().map(str::to_owned));
+    secrets.extend(user_info(url).map(|sent| sent.expose_secret().to_owned()));
     secrets.extend(access.api_key.as_ref().map(|key| key.expose_secret().to_owned()));
     secrets
 }
@@ -58,6 +61,7 @@ mod tests {
             redact("no route /v1?token=t0ken-value for hunter22", &access),
             "no route /v1?token=[redacted] for [redacted]"
         );
+        assert_eq!(redact("by Basic bWU6aHVudGVyMjI=", &access), "by Basic [redacted]");
         assert_eq!(redact("a plain message", &access), "a plain message");
     }
 }

@@ -24,6 +24,7 @@ use crate::{
 };
 
 pub use refusal::Refused;
+pub(crate) use request::user_info;
 pub use request::{HttpRequest, Unsendable};
 
 use request::{post, secret_header};

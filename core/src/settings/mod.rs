@@ -20,7 +20,7 @@ use crate::{catalog::Plan, cycle::Measured, record::Environment};
 pub use aws::aws_access;
 pub use monitoring::{EnvironmentSettings, Mode, Monitoring, UsageEndpoint};
 pub use probing::Probing;
-pub use serving::{Cors, Serving};
+pub use serving::{AllowedHosts, Cors, Serving};
 pub use storing::{StoreSettings, Storing};
 pub use vars::{Problem, SettingsError, Vars};
 

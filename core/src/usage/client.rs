@@ -7,7 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::report::{Report, parse};
+use super::{
+    forbidden::{SafeResolver, names_forbidden},
+    report::{Report, parse},
+};
 use crate::{
     redact,
     tls::{self, SharedTls, TlsSetupError},
@@ -30,6 +33,12 @@ pub struct UsageClient {
 /// Why an environment's usage is not known now. No message holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
+    /// It names an address at which clouds keep secrets.
+    #[error("{endpoint} is a link-local or metadata address, where no usage endpoint is asked")]
+    Forbidden {
+        /// Without credentials and query.
+        endpoint: String,
+    },
     /// No whole answer within the time limit.
     #[error("{endpoint} did not answer within {} s", timeout.as_secs_f64())]
     Timeout {
@@ -89,6 +98,9 @@ impl UsageClient {
         token: Option<&SecretString>,
         day: NaiveDate,
     ) -> Result<Report, UsageError> {
+        if names_forbidden(endpoint) {
+            return Err(UsageError::Forbidden { endpoint: redact::url(endpoint) });
+        }
         let mut response = self.ask(endpoint, token, day).await?;
         if !response.status().is_success() {
             let status = response.status().as_u16();
@@ -151,6 +163,7 @@ impl UsageClient {
             .tls_backend_preconfigured((*tls).clone())
             .user_agent(concat!("llm-monitor/", env!("CARGO_PKG_VERSION")))
             .redirect(same_host)
+            .dns_resolver(SafeResolver)
             .referer(false)
             .timeout(self.timeout)
             .pool_max_idle_per_host(1)

@@ -1,6 +1,7 @@
 //! What an environment's usage endpoint says: which models are in use today, how much, and at what rates.
 
 mod client;
+mod forbidden;
 mod kept;
 mod report;
 

@@ -6,6 +6,7 @@ mod access;
 mod adding;
 mod document;
 mod figures;
+mod gate;
 mod money;
 mod monitor;
 mod outlets;
