@@ -10,6 +10,16 @@ const RECENT_ROWS = 150;
 const DETAIL_ROWS = 60;
 const FAILURE_ROWS = 500;
 const SPARK_BUCKETS = 24;
+const HOUR_SECONDS = 3600;
+/** Of longer windows the API knows figures of whole hours at once; anything finer is made of every record. */
+export const EXACT_UP_TO_SECONDS = 49 * HOUR_SECONDS;
+
+/** The window in so many steps: of whole seconds, of whole hours where it is long. */
+function stepOf(view, count) {
+  const seconds = view.to - view.dataFrom;
+  const unit = seconds > EXACT_UP_TO_SECONDS ? HOUR_SECONDS : 1;
+  return Math.max(1, Math.ceil(seconds / count / unit)) * unit;
+}
 
 /** A request is given up when a newer one of the same part starts. */
 class Part {
@@ -45,7 +55,7 @@ export const parts = {
     return answer.groups.map(groupOf);
   }),
   sparks: new Part(async (view, options) => {
-    const seconds = Math.max(1, Math.ceil((view.to - view.dataFrom) / SPARK_BUCKETS));
+    const seconds = stepOf(view, SPARK_BUCKETS);
     return seriesOf(await get("api/series", { ...scope(view), from: iso(view.dataFrom), metric: view.metric, percentile: "p95", step: `${seconds}s` }, options));
   }),
   trend: new Part(async (view, options) =>
@@ -57,7 +67,7 @@ export const parts = {
     if (view.isBeatACycle) {
       return { env, records: await get("api/latency", { ...range(view), environment: env, limit: MAX_ROWS }, options) };
     }
-    const step = Math.max(1, Math.ceil((view.to - view.dataFrom) / BEATS));
+    const step = stepOf(view, BEATS);
     const answer = await get("api/series", { ...scope(view), from: iso(view.dataFrom), environment: env, metric: "success_rate", step: `${step}s` }, options);
     return { env, ...seriesOf(answer) };
   }),

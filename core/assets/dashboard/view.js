@@ -1,6 +1,6 @@
 // From the loaded parts to what the views draw: pure but for the clock.
 
-import { parts } from "./data.js";
+import { EXACT_UP_TO_SECONDS, parts } from "./data.js";
 import * as format from "./format.js";
 import { STEPS, WINDOWS, span, state } from "./state.js";
 import { STATES, stateOf } from "./status.js";
@@ -104,7 +104,8 @@ function oldestSeconds() {
 
 function stepSeconds(seconds) {
   if (state.step !== "auto") return STEPS.find(({ id }) => id === state.step).seconds;
-  return (STEPS.find((step) => seconds / step.seconds <= BUCKETS) ?? STEPS.at(-1)).seconds;
+  const least = seconds > EXACT_UP_TO_SECONDS ? 3600 : 0;
+  return (STEPS.find((step) => seconds / step.seconds <= BUCKETS && step.seconds >= least) ?? STEPS.at(-1)).seconds;
 }
 
 function environmentNames() {
