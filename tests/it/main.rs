@@ -15,6 +15,7 @@ mod lambda_api;
 mod lambda_monitor;
 mod lambda_start;
 mod lateness;
+mod model;
 mod quirks;
 mod rotation;
 mod s3_contract;
