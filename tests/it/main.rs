@@ -10,6 +10,7 @@ mod crash;
 mod cycle;
 mod demo;
 mod dependence;
+mod docs;
 mod faults;
 mod lambda_api;
 mod lambda_monitor;
