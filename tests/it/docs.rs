@@ -59,7 +59,8 @@ fn sources() -> String {
 #[test]
 fn every_guarantee_names_tests_that_exist() {
     let text = read("docs/GUARANTEES.md");
-    let names: Vec<_> = code(&text).filter_map(|code| code.split_once("::")).filter(|(file, _)| *file != "file").collect();
+    let names: Vec<_> =
+        code(&text).filter_map(|code| code.split_once("::")).filter(|(file, _)| *file != "file").collect();
     for (file, function) in &names {
         let source = read(file);
         let is_there = ["fn ", "def "].iter().any(|keyword| source.contains(&format!("{keyword}{function}(")));
@@ -106,4 +107,24 @@ fn links_lead_somewhere_and_the_readme_leads_to_every_document() {
     for document in documents().iter().filter(|document| *document != "README.md") {
         assert!(readme.contains(&format!("]({document})")), "README.md does not lead to {document}");
     }
+}
+
+#[test]
+fn every_file_that_the_architecture_names_is_there_and_the_walk_names_each_once() {
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = read(document);
+        for path in code(&text)
+            .filter(|code| code.starts_with("core/") || code.starts_with("local-runner/") || code.starts_with("tests/"))
+        {
+            let path = path.split(['<', ' ']).next().unwrap_or_default();
+            assert!(root().join(path).exists(), "{document}: {path} is not there");
+        }
+    }
+    let text = read("ARCHITECTURE.md");
+    let walk = text.split("\n## ").find(|part| part.starts_with("One probe")).expect("the walk");
+    let mut named: Vec<_> = code(walk).filter(|code| code.contains('/')).collect();
+    let all = named.len();
+    named.sort_unstable();
+    named.dedup();
+    assert!(all > 50 && named.len() == all, "{all} files, {} different ones", named.len());
 }
