@@ -170,6 +170,22 @@ impl FileStore {
         Self::open_at(path.as_ref(), options, Place::default())
     }
 
+    /// For tests: as [`open_with`](Self::open_with), by the test's `clock`, and each step that changes files of days asks `gate`
+    /// first, which may fail it: from some step on, all of them, and the process is as good as dead.
+    ///
+    /// # Errors
+    /// As [`open_with`](Self::open_with).
+    #[cfg(any(test, feature = "contract-suite"))]
+    pub fn open_on(
+        path: impl AsRef<Path>,
+        options: FileOptions,
+        clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
+        gate: impl Fn(&str) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
+        let place = Place { clock: Arc::new(clock), gate: Arc::new(gate), is_in_background: false, ..Place::default() };
+        Self::open_at(path.as_ref(), options, place)
+    }
+
     /// Opens `path` for reading alone: takes no lock and changes nothing. Rows appended later are not seen, until the writer
     /// moves finished days out of the file: then it is opened anew.
     ///
