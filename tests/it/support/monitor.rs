@@ -94,6 +94,19 @@ impl Setup {
         }
     }
 
+    /// Runs one of `tests/examples` to its end, however long that takes; gives what it printed.
+    pub(crate) async fn example(&self, name: &str, args: &[&str]) -> String {
+        let program = BINARY.with_file_name("examples").join(name);
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.folder()).env_clear();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
+        let output = command.output().await.expect("it runs");
+        let (stdout, stderr) =
+            (String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{name}: {stderr}");
+        stdout
+    }
+
     /// Starts it; whoever is given it reads what it prints.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         self.command(args).spawn().expect("the program starts")
