@@ -1,4 +1,4 @@
-//! Answers packed for the way: brotli or gzip, as the client takes it.
+//! Answers packed for the way: gzip, or brotli where it is compiled in (feature `brotli`), as the client takes it.
 
 use tower_http::compression::{
     CompressionLayer,

@@ -52,8 +52,9 @@ async fn large_answers_are_packed_as_the_client_takes_them() {
     monitor.add(one_a_second(50)).await;
     let plain = monitor.get("/api/latency").await;
     assert_eq!((plain.header("content-encoding"), plain.header("content-length").is_empty()), ("", false));
+    let br = |without| if cfg!(feature = "brotli") { "br" } else { without };
     for (accepted, encoding) in
-        [("gzip", "gzip"), ("br", "br"), ("gzip, br;q=1", "br"), ("br;q=0, gzip", "gzip"), ("zstd", "")]
+        [("gzip", "gzip"), ("br", br("")), ("gzip, br;q=1", br("gzip")), ("br;q=0, gzip", "gzip"), ("zstd", "")]
     {
         let packed = get_with(&monitor, "/api/latency", ACCEPT_ENCODING, accepted).await;
         assert_eq!(packed.header("content-encoding"), encoding, "{accepted}");
