@@ -19,7 +19,7 @@ fn documents() -> Vec<String> {
     for folder in ["", "docs/"] {
         for entry in fs::read_dir(root().join(folder)).expect("a folder") {
             let name = entry.expect("an entry").file_name().into_string().expect("Unicode");
-            if name.ends_with(".md") {
+            if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
                 found.push(format!("{folder}{name}"));
             }
         }

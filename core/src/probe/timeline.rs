@@ -3,6 +3,22 @@
 use std::time::Duration;
 
 /// What happened when, as far as it happened.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use llm_monitor_core::probe::timeline::Timeline;
+///
+/// let mut timeline = Timeline::default();
+/// for ms in [500, 510, 560] {
+///     timeline.answer(Duration::from_millis(ms));
+/// }
+/// assert_eq!(timeline.ttft_ms(), Some(500.0));
+/// assert_eq!(timeline.latency_ms(), Some(560.0));
+/// // 60 ms for the 6 tokens after the first, however they were cut into chunks.
+/// assert_eq!(timeline.tpot_ms(7), Some(10.0));
+/// assert_eq!(timeline.max_gap_ms(), Some(50.0));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timeline {
     /// How long the name's resolution took; `None` for an address.

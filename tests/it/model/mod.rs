@@ -206,7 +206,7 @@ impl<P: Place> Run<P> {
 
     async fn check(&mut self) {
         assert_eq!(self.history.skipped_rows(), 0, "rows that cannot be read");
-        let scope = self.writer.scope(&mut self.rng, start());
+        let scope = rows::scope(&mut self.rng, start());
         let fresh = History::new(Arc::clone(&self.store), 0);
         for (history, scope, direction) in [
             (&self.history, Scope::default(), Direction::OldestFirst),
@@ -214,7 +214,7 @@ impl<P: Place> Run<P> {
             (&self.history, scope.clone(), Direction::NewestFirst),
         ] {
             let expected: Vec<_> = self.expected.within(&scope).cloned().collect();
-            assert_same(sorted(self.scan(history, scope, direction).await), sorted(expected));
+            assert_same(&sorted(self.scan(history, scope, direction).await), &sorted(expected));
         }
         figures::assert_alike(&self.history, &scope, &self.expected).await;
     }
@@ -226,13 +226,13 @@ fn start() -> DateTime<Utc> {
     date.and_hms_opt(12, 0, 0).expect("a time").and_utc()
 }
 
-fn assert_same(found: Vec<Record>, expected: Vec<Record>) {
-    for record in &expected {
+fn assert_same(found: &[Record], expected: &[Record]) {
+    for record in expected {
         assert!(found.contains(record), "lost: {record:#?}");
     }
-    for record in &found {
+    for record in found {
         let count = |rows: &[Record]| rows.iter().filter(|other| *other == record).count();
-        assert_eq!(count(&found), count(&expected), "how often it is there: {record:#?}");
+        assert_eq!(count(found), count(expected), "how often it is there: {record:#?}");
     }
     assert!(found == expected, "rows that are not alike in their order");
 }

@@ -120,15 +120,15 @@ impl Writer {
         }
         record
     }
+}
 
-    /// Some environments, and a window that may be hours or days long.
-    pub(super) fn scope(&mut self, rng: &mut Rng, start: DateTime<Utc>) -> Scope {
-        let from = start + TimeDelta::minutes(rng.i64(-2_000..10_000));
-        let length = TimeDelta::minutes(if rng.bool() { rng.i64(1..2_900) } else { rng.i64(2_950..16_000) });
-        let named = ENVIRONMENTS.iter().filter(|_| rng.bool()).map(|name| name.parse().expect("a name"));
-        let named: Vec<_> = named.collect();
-        Scope { environments: (!named.is_empty()).then_some(named), from: Some(from), to: Some(from + length) }
-    }
+/// Some environments, and a window that may be hours or days long.
+pub(super) fn scope(rng: &mut Rng, start: DateTime<Utc>) -> Scope {
+    let from = start + TimeDelta::minutes(rng.i64(-2_000..10_000));
+    let length = TimeDelta::minutes(if rng.bool() { rng.i64(1..2_900) } else { rng.i64(2_950..16_000) });
+    let named = ENVIRONMENTS.iter().filter(|_| rng.bool()).map(|name| name.parse().expect("a name"));
+    let named: Vec<_> = named.collect();
+    Scope { environments: (!named.is_empty()).then_some(named), from: Some(from), to: Some(from + length) }
 }
 
 fn some_of(rng: &mut Rng, mut batch: Batch) -> Batch {

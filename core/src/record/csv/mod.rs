@@ -3,6 +3,18 @@
 //! We write one shape: [`COLUMNS`], RFC 4180 quoting, line feeds. We read that shape, any older or newer one (columns are
 //! found by name, unknown ones ignored), both shapes of the Python predecessor and files in which they are mixed. A row that
 //! cannot be read is a [`RowProblem`] and never costs its neighbours.
+//!
+//! ```
+//! use llm_monitor_core::record::csv;
+//!
+//! // As the predecessor wrote it: no environment, no zone. And a row that cannot be read.
+//! let text = b"model_name,timestamp,latency_ms\ngpt-4,2025-04-30T11:08:37.559536,812.4\ngpt-4,yesterday,1\n";
+//! let read = csv::decode(text, 2);
+//! assert_eq!(read.records.len(), 1);
+//! assert_eq!(read.records[0].environment.as_str(), "dev");
+//! assert_eq!(read.records[0].latency_ms, Some(812.4));
+//! assert_eq!(read.problems[0].line, 3);
+//! ```
 
 mod encode;
 mod layout;
