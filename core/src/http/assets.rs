@@ -6,12 +6,11 @@
 use std::{borrow::Cow, io::Read};
 
 use axum::{
-    extract::Path,
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 
-use super::{Problem, error::ApiError, etag};
+use super::{Problem, error::ApiError, etag, parameters::PathParameters};
 
 /// Asks again at each use, which an unchanged file answers with 304.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
@@ -141,7 +140,10 @@ fn find(path: &str) -> Option<&'static Asset> {
         (status = 404, description = "There is no such file", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn show(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn show(
+    PathParameters(path): PathParameters<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let asset = find(&path);
     asset.map(|asset| asset.response(&headers)).ok_or_else(|| ApiError::not_found(&format!("/assets/{path}")))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -19,7 +19,7 @@ use super::{
     Api, Problem,
     error::{ApiError, shortened},
     health::stale_after,
-    parameters::{Parameters, one_of},
+    parameters::{Parameters, PathParameters, one_of},
     window::{ROWS_AT_MOST, kind_word},
 };
 use crate::{
@@ -99,7 +99,7 @@ enum Format {
 )]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
-    Path((environment, model)): Path<(String, String)>,
+    PathParameters((environment, model)): PathParameters<(String, String)>,
     Parameters(parameters): Parameters<BadgeParameters>,
 ) -> Result<Response, ApiError> {
     let formats = [("", None), ("svg", Some(Format::Svg)), ("shields", Some(Format::Shields))];
