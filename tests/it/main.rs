@@ -22,6 +22,7 @@ mod load;
 mod model;
 mod parameters;
 mod quirks;
+mod rollups;
 mod rotation;
 mod s3_contract;
 mod s3_faults;

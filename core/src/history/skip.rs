@@ -19,9 +19,12 @@ const REMEMBERED_AT_MOST: usize = 50_000;
 /// How many rows of each environment a segment holds.
 type Counts = Arc<[(Environment, u64)]>;
 
-/// What is remembered, by a segment's name: its identity and its counts.
+/// By a segment's name: its identity and its counts.
+type Remembered = HashMap<Arc<str>, (Arc<str>, Counts)>;
+
+/// What is remembered.
 #[derive(Debug, Default)]
-pub(super) struct RowCounts(Mutex<HashMap<Arc<str>, (Arc<str>, Counts)>>);
+pub(super) struct RowCounts(Mutex<Remembered>);
 
 impl RowCounts {
     fn of(&self, segment: &Segment) -> Option<Counts> {
@@ -103,12 +106,11 @@ impl History {
         let is_whole = window.from.is_none_or(|from| segment.earliest.is_some_and(|earliest| earliest >= from))
             && window.to.is_none_or(|to| segment.latest.is_some_and(|latest| latest < to));
         let known = if is_whole { self.counts.of(segment) } else { None };
-        let counts = match known {
-            Some(counts) => counts,
-            None => {
-                let parsed = self.load(segment).await?;
-                parsed.count_by_environment(parsed.between(window.from, window.to)).into()
-            }
+        let counts = if let Some(counts) = known {
+            counts
+        } else {
+            let parsed = self.load(segment).await?;
+            parsed.count_by_environment(parsed.between(window.from, window.to)).into()
         };
         let is_asked_for = |environment: &Environment| environments.is_none_or(|asked| asked.contains(environment));
         Ok(counts.iter().filter(|(environment, _)| is_asked_for(environment)).map(|(_, count)| count).sum())
