@@ -6,6 +6,7 @@ mod event;
 mod stage;
 
 use std::{
+    fmt::Write as _,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -44,11 +45,11 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let environments: Vec<Environment> = ["dev", "prod"].map(|name| name.parse().expect("a name")).into();
     let now = Utc::now();
-    let records = (0..40).map(|number| {
-        let environment = environments[number % 2].clone();
-        let mut record = Record::new("gpt-4o-mini", environment, now - TimeDelta::minutes(number as i64));
+    let records = (0..40_u32).map(|number| {
+        let environment = environments[number as usize % 2].clone();
+        let mut record = Record::new("gpt-4o-mini", environment, now - TimeDelta::minutes(number.into()));
         record.cycle_id = Some(CycleId::at(record.timestamp));
-        record.latency_ms = Some(100.0 + number as f64);
+        record.latency_ms = Some(100.0 + f64::from(number));
         record.ttft_ms = Some(10.0);
         record.cost = Some("0.0003192".parse().expect("a number"));
         if number % 7 == 0 {
@@ -178,7 +179,8 @@ fn encoded(bytes: &[u8]) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~%&=+,:/;@!$'()*".contains(byte) {
             text.push(char::from(*byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            // Writing to memory does not fail.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text

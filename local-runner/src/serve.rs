@@ -114,13 +114,12 @@ fn another_port(address: &str) -> String {
 /// By which names requests may call. Where only this machine can reach us, a name of any other kind is a rebound page's.
 fn hosts(settings: &Settings, listening: IpAddr) -> HostPolicy {
     match &settings.serving.allowed_hosts {
-        Some(AllowedHosts::Any) => HostPolicy::Any,
         Some(AllowedHosts::Names(names)) => HostPolicy::Names(names.clone()),
         None if listening.is_loopback() => {
             let host = settings.serving.listen.rsplit_once(':').map_or("", |(host, _)| host);
             HostPolicy::Names(vec![host.to_ascii_lowercase()])
         }
-        None => HostPolicy::Any,
+        Some(AllowedHosts::Any) | None => HostPolicy::Any,
     }
 }
 

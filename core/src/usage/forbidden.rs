@@ -25,10 +25,12 @@ pub(super) fn is_forbidden(address: IpAddr) -> bool {
 
 /// The IPv4 address that an IPv6 one stands for: mapped (`::ffff:0:0/96`), compatible (`::/96`) or by NAT64 (`64:ff9b::/96`).
 fn inner(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, high, low] = address.segments();
-    let stands_for_v4 = matches!((a, b, c, d, e, f), (0, 0, 0, 0, 0, 0 | 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0));
-    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-    stands_for_v4.then(|| Ipv4Addr::new(a, b, c, d))
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => None,
+    }
 }
 
 /// Whether `url` names such an address itself.

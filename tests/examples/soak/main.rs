@@ -18,7 +18,7 @@ use llm_monitor_core::{
     http::router,
     parts,
     probe::Schedule,
-    record::CycleId,
+    record::{CycleId, Record},
     settings::{Host, Settings, Vars},
 };
 use serde_json::json;
@@ -45,7 +45,7 @@ async fn main() {
         let scheduled = first + TimeDelta::seconds(number.cast_signed());
         let schedule = Schedule { cycle_id: CycleId::at(scheduled), due: Instant::now(), stop_by: None };
         let report = monitor.run(&schedule, &stop, &|_| {}).await;
-        assert!(report.records.iter().all(|record| record.is_success()), "cycle {number}: {report:?}");
+        assert!(report.records.iter().all(Record::is_success), "cycle {number}: {report:?}");
         if number % ASKED_EVERY == 0 {
             ask(&routes).await;
         }
