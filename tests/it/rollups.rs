@@ -75,7 +75,7 @@ fn rollups_in(folder: &std::path::Path) -> Vec<PathBuf> {
 }
 
 /// Asked once, with rollups spoiled, and without any: the figures are the same, and the rollups are there again.
-async fn assert_rollups_are_a_cache(setup: &Setup, folder: &std::path::Path) {
+async fn assert_rollups_are_a_cache(setup: &Setup, folder: &std::path::Path, can_be_spoiled: bool) {
     let mut serving = setup.serve().await;
     assert_summary_is_that_of_the_rows(&serving).await;
     let made = rollups_in(folder);
@@ -83,15 +83,18 @@ async fn assert_rollups_are_a_cache(setup: &Setup, folder: &std::path::Path) {
     let texts: Vec<String> = made.iter().map(|path| fs::read_to_string(path).expect("UTF-8")).collect();
     assert_eq!(serving.terminate().await, Some(0));
 
-    for (path, text) in made.iter().zip(&texts) {
-        fs::write(path, text.get(..text.len() / 3).unwrap_or_default()).expect("written");
+    if can_be_spoiled {
+        for (path, text) in made.iter().zip(&texts) {
+            fs::write(path, text.get(..text.len() / 3).unwrap_or_default()).expect("written");
+        }
+        serving = setup.serve().await;
+        assert_summary_is_that_of_the_rows(&serving).await;
+        for (path, text) in made.iter().zip(&texts) {
+            let now = fs::read_to_string(path).expect("UTF-8");
+            assert_eq!(&now, text, "{}", path.display());
+        }
+        assert_eq!(serving.terminate().await, Some(0));
     }
-    serving = setup.serve().await;
-    assert_summary_is_that_of_the_rows(&serving).await;
-    for (path, text) in made.iter().zip(&texts) {
-        assert_eq!(&fs::read_to_string(path).expect("UTF-8"), text, "{}", path.display());
-    }
-    assert_eq!(serving.terminate().await, Some(0));
 
     fs::remove_dir_all(folder.join("rollups")).expect("removed");
     serving = setup.serve().await;
@@ -115,7 +118,7 @@ async fn days_of_the_local_file_are_added_up_once_and_rightly() {
         ("LATENCY_DATA_CSV", "past/latency_data.csv"),
     ]);
     assert_eq!(setup.run(&made_up("days", "past")).await.code, Some(0));
-    assert_rollups_are_a_cache(&setup, &setup.folder().join("past/latency_data.d")).await;
+    assert_rollups_are_a_cache(&setup, &setup.folder().join("past/latency_data.d"), true).await;
 }
 
 #[tokio::test]
@@ -130,5 +133,6 @@ async fn days_of_a_bucket_are_added_up_once_and_rightly() {
     ]);
     assert_eq!(setup.run(&made_up("s3", "past")).await.code, Some(0));
     fs::rename(setup.folder().join("past/records"), server.bucket().join("records")).expect("moved");
-    assert_rollups_are_a_cache(&setup, &server.bucket()).await;
+    // The server does not give out what is not what it was given (checksums).
+    assert_rollups_are_a_cache(&setup, &server.bucket(), false).await;
 }

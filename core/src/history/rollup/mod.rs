@@ -220,7 +220,15 @@ impl History {
         if let Some(held) = self.held(environment, day.date, &sources, metrics) {
             return Ok(Some(held));
         }
-        let kept = self.store.load_rollup(environment, day.date).await?;
+        let kept = match self.store.load_rollup(environment, day.date).await {
+            Ok(kept) => kept,
+            // It is a cache: records tell the same. Where the store is gone, reading those says so.
+            Err(error) => {
+                let date = day.date;
+                tracing::debug!(%environment, %date, %error, "the rollup of {environment} on {date} cannot be read: {error}");
+                None
+            }
+        };
         let read = kept.and_then(|kept| text::read(&kept.csv, environment, metrics));
         let found = read.filter(|(its_sources, _)| *its_sources == sources).map(|(_, held)| held);
         if let Some(found) = &found {
