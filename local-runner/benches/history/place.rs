@@ -17,7 +17,7 @@ impl Place {
     pub(super) fn make(layout: Layout, days: u32, models: usize, rows: Option<i64>) -> Self {
         let mut plan = plan(days, models);
         if let Some(rows) = rows {
-            plan.from = plan.to - plan.interval * i32::try_from(rows / (4 * models as i64)).expect("few");
+            plan.from = plan.to - plan.interval * i32::try_from(rows / (4 * models.cast_signed() as i64)).expect("few");
         }
         Self::of(layout, &plan)
     }

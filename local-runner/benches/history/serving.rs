@@ -126,7 +126,7 @@ fn hourly(server: &Server, days: i64) -> (Selection, Buckets) {
 /// 30 days of 40 series by the hour.
 pub(super) async fn month(place: &Place) -> Vec<Line> {
     let server = serve(&place.file(), true).await;
-    let days = 30.min(place.rows as i64 / 57_600 - 1);
+    let days = 30.min(place.rows.cast_signed() as i64 / 57_600 - 1);
     server.history.roll_up(None).await.expect("readable");
     let (selection, buckets) = hourly(&server, days);
     let statistics = [50, 95, 99].map(Statistic::Percentile);
