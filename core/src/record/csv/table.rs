@@ -28,7 +28,7 @@ pub fn decode_table(bytes: &[u8], first_line: u64) -> (Table, Vec<RowProblem>) {
     let header_len = reader.take_header(rest).unwrap_or(0);
     let mut rest = rest.get(header_len..).unwrap_or_default();
     let mut line = first_line;
-    let mut filling = Filling::new(reader.layout());
+    let mut filling = Filling::new(reader.layout(), rest.len() / BYTES_PER_ROW);
     let mut problems = Vec::new();
     loop {
         let found = reader.split(rest, true);
@@ -94,6 +94,9 @@ struct Places {
     tokens: [Option<usize>; 4],
     cost: Option<usize>,
 }
+
+/// What a row of ours takes at least, more or less.
+const BYTES_PER_ROW: usize = 180;
 
 const LABELLED: [Column; 14] = [
     Column::ModelName,
@@ -173,9 +176,9 @@ impl<'a> Cells<'a> {
 }
 
 impl Filling {
-    fn new(layout: &Layout) -> Self {
+    fn new(layout: &Layout, expected_rows: usize) -> Self {
         Self {
-            builder: TableBuilder::default(),
+            builder: TableBuilder::for_rows(expected_rows),
             places: Places::of(layout),
             texts: Vec::new(),
             by_text: HashMap::new(),

@@ -59,16 +59,16 @@ fn from_micros(micros: u32) -> f64 {
 }
 
 impl Durations {
-    /// Adds the value of row `row`, the rows before being there.
+    /// Adds the value of row `row`, the rows before being there; about `expected` will be there in the end.
     #[inline]
-    pub(super) fn push(&mut self, row: usize, value: Duration) {
+    pub(super) fn push(&mut self, row: usize, value: Duration, expected: usize) {
         match (&mut *self, value) {
             (Self::Empty, Duration::Unknown) => {}
             (Self::Micros(all), Duration::Unknown) => all.push(UNKNOWN),
             (Self::Micros(all), Duration::Micros(micros)) => all.push(micros),
             (Self::Exact(all), value) => all.push(value.ms()),
             (Self::Empty, Duration::Micros(micros)) => {
-                let mut all = vec![UNKNOWN; row];
+                let mut all = begun(row, UNKNOWN, expected);
                 all.push(micros);
                 *self = Self::Micros(all);
             }
@@ -125,9 +125,9 @@ pub(super) enum Wholes {
 }
 
 impl Wholes {
-    /// Adds the value of row `row`, the rows before being there.
+    /// Adds the value of row `row`, the rows before being there; about `expected` will be there in the end.
     #[inline]
-    pub(super) fn push(&mut self, row: usize, value: Option<u64>) {
+    pub(super) fn push(&mut self, row: usize, value: Option<u64>, expected: usize) {
         let narrow = match value {
             None => Some(UNKNOWN),
             Some(value) => u32::try_from(value).ok().filter(|value| *value != UNKNOWN),
@@ -137,7 +137,7 @@ impl Wholes {
             (Self::Narrow(all), Some(value)) => all.push(value),
             (Self::Wide(all), _) => all.push(value),
             (Self::Empty, Some(narrow)) => {
-                let mut all = vec![UNKNOWN; row];
+                let mut all = begun(row, UNKNOWN, expected);
                 all.push(narrow);
                 *self = Self::Narrow(all);
             }
@@ -316,6 +316,13 @@ fn scaled(value: Decimal, scale: u32) -> Option<i64> {
     mantissa.checked_mul(factor).filter(|amount| *amount != UNKNOWN_AMOUNT)
 }
 
+/// So many `unknown`, with room for `expected` values.
+fn begun<T: Copy>(row: usize, unknown: T, expected: usize) -> Vec<T> {
+    let mut all = Vec::with_capacity(expected.max(row + 1));
+    all.resize(row, unknown);
+    all
+}
+
 /// `all` in the order of `order`, which names each of its places once.
 pub(super) fn gather<T: Copy>(all: &[T], order: &[u32]) -> Vec<T> {
     order.iter().filter_map(|at| all.get(*at as usize).copied()).collect()
@@ -340,7 +347,7 @@ mod tests {
         ];
         let mut column = Durations::default();
         for (row, value) in values.iter().enumerate() {
-            column.push(row, Duration::of(*value));
+            column.push(row, Duration::of(*value), 0);
         }
         for (row, value) in values.iter().enumerate() {
             assert_eq!(column.get(row).map(f64::to_bits), value.map(f64::to_bits), "row {row}");
@@ -352,7 +359,7 @@ mod tests {
         let wholes = [None, Some(7), Some(u64::from(u32::MAX)), None, Some(u64::MAX), Some(0)];
         let mut column = Wholes::default();
         for (row, value) in wholes.iter().enumerate() {
-            column.push(row, *value);
+            column.push(row, *value, 0);
         }
         assert_eq!((0..wholes.len()).map(|row| column.get(row)).collect::<Vec<_>>(), wholes);
 

@@ -69,9 +69,19 @@ pub struct Table {
 pub(crate) struct TableBuilder {
     table: Table,
     numbers: HashMap<Label, u32>,
+    /// About how many rows there will be: growing bit by bit costs a tenth of all the time.
+    expected: usize,
 }
 
 impl TableBuilder {
+    /// For about `expected` rows.
+    pub(crate) fn for_rows(expected: usize) -> Self {
+        let mut builder = Self { expected, ..Self::default() };
+        builder.table.label_of.reserve(expected);
+        builder.table.timestamps_ms.reserve(expected);
+        builder
+    }
+
     /// The number of `label`.
     pub(crate) fn label(&mut self, label: Label) -> u32 {
         if let Some(number) = self.numbers.get(&label) {
@@ -89,12 +99,12 @@ impl TableBuilder {
         let row = table.timestamps_ms.len();
         table.label_of.push(label);
         table.timestamps_ms.push(numbers.timestamp_ms);
-        table.cycles.push(row, numbers.cycle_id.map(cycle_number));
+        table.cycles.push(row, numbers.cycle_id.map(cycle_number), self.expected);
         for (column, value) in table.durations.iter_mut().zip(numbers.durations) {
-            column.push(row, value);
+            column.push(row, value, self.expected);
         }
         for (column, value) in table.tokens.iter_mut().zip(numbers.tokens) {
-            column.push(row, value);
+            column.push(row, value, self.expected);
         }
         table.costs.push(row, numbers.cost);
     }
