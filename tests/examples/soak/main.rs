@@ -1,5 +1,6 @@
 //! Cycles without a pause, and requests between them: what a process holds after the first of them and after the last. Settings are
-//! read from the environment as `serve` reads them; `soak CYCLES` prints one line of JSON for each of the two.
+//! read from the environment as `serve` reads them; `soak CYCLES ASKED_EVERY` prints one line of JSON for each of the two, and asks the
+//! API after so many cycles each.
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
@@ -26,12 +27,10 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Cycles between two rounds of requests.
-const ASKED_EVERY: u64 = 25;
-
 #[tokio::main]
 async fn main() {
-    let cycles: u64 = std::env::args().nth(1).and_then(|count| count.parse().ok()).expect("how many cycles");
+    let number = |at| std::env::args().nth(at).and_then(|count| count.parse::<u64>().ok());
+    let (cycles, asked_every) = (number(1).expect("how many cycles"), number(2).expect("how many between requests"));
     let vars: Vars = std::env::vars().collect();
     let settings = Settings::from_vars(&vars, Host::Local).expect("settings");
     let store = parts::open_store(&settings).await.expect("a store");
@@ -46,7 +45,7 @@ async fn main() {
         let schedule = Schedule { cycle_id: CycleId::at(scheduled), due: Instant::now(), stop_by: None };
         let report = monitor.run(&schedule, &stop, &|_| {}).await;
         assert!(report.records.iter().all(Record::is_success), "cycle {number}: {report:?}");
-        if number % ASKED_EVERY == 0 {
+        if number % asked_every == 0 {
             ask(&routes).await;
         }
         if number == warm || number == cycles {
