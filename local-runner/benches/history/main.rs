@@ -9,7 +9,7 @@ mod loading;
 mod place;
 mod serving;
 
-use std::{alloc::System, fs, process::Command};
+use std::{alloc::System, process::Command};
 
 use llm_monitor::mock_history::Layout;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -51,9 +51,7 @@ fn main() {
     eprintln!("one million rows …");
     let small = Place::make(Layout::Csv, scale(1, 1), 1, Some(1_000));
     let million = Place::make(Layout::Csv, scale(18, 3), 10, None);
-    let text = fs::read(million.file()).expect("readable");
-    lines.extend(loading::measure(&text, million.rows));
-    drop(text);
+    lines.extend(loading::measure(&million, &runtime));
     lines.extend(runtime.block_on(serving::pages(&small, &million)));
     drop((small, million));
     eprintln!("30 days of 40 series …");

@@ -10,7 +10,7 @@ use std::{
 use axum::{Router, body::Body, http::Request};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use llm_monitor_core::{
-    history::History,
+    history::{History, Rows},
     http::{Api, CorsPolicy, router},
     query::{Buckets, Column, Figure, Selection, Statistic, series},
     record::{Environment, Metric},
@@ -82,6 +82,16 @@ impl Server {
         }
         best
     }
+}
+
+/// Seconds until every row was read, parsed, sorted and looked at once; the store being open.
+pub(super) async fn load(place: &Place) -> f64 {
+    let server = serve(&place.file(), false).await;
+    let rows = Rows { scope: &Scope::default(), wants: |_: &str| true, at_most: u64::MAX };
+    let start = Instant::now();
+    let count = server.history.fold(&rows, || 0, |count, _| *count += 1).await.expect("readable");
+    assert_eq!(count, place.rows, "every row is read");
+    start.elapsed().as_secs_f64()
 }
 
 /// The newest and the deepest page of `prod`, of a small and of a large history.
@@ -222,7 +232,7 @@ pub(super) async fn year(folder: &Path) {
     let warm = server.best(&address).await;
     let summary = server.best(&format!("/api/summary?environment=prod&from={from}")).await;
     // What a person does in a day: pages, charts, an export of a week.
-    for address in ["/api/latency?limit=1000", "/api/latency?limit=1000&skip=500000", "/health", "/metrics"] {
+    for address in ["/api/latency?limit=1000", "/api/latency?limit=1000&skip=500000", "/api/models", "/metrics"] {
         server.get(address).await;
     }
     let line = |what: &str, figure: String, is_met: bool, goal: &str| println!("{what}\t{figure}\t{is_met}\t{goal}");

@@ -1,7 +1,7 @@
 // What one can do with the page: choose, sort, link, go back, leave it open.
 
 import assert from "node:assert/strict";
-import { environmentButton, eventually, milliseconds, modelTable } from "../support/page.mjs";
+import { environmentButton, eventually, milliseconds, modelTable, settledWindow } from "../support/page.mjs";
 
 const pressed = (page, group) => page.locator(`[aria-label='${group}'] [aria-pressed='true']`).textContent();
 
@@ -143,6 +143,7 @@ export const view = {
   },
 
   "the keyboard is enough": async ({ browser, baseUrl }) => {
+    await settledWindow(baseUrl);
     const page = await browser.dashboard(`${baseUrl}/?env=prod&live=off`);
     const focused = () => page.evaluate(() => document.activeElement.textContent.trim());
     await page.keyboard.press("Tab");
@@ -157,7 +158,8 @@ export const view = {
     await page.locator("#detail").waitFor();
     const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
     assert.equal(outline, "solid", "the focus can be seen");
-    await page.locator(".chart").focus();
+    // Drawn, that is: before, nothing can be focused.
+    await page.locator(".chart[aria-label*='Latest']").focus();
     await page.keyboard.press("ArrowLeft");
     await page.locator(".readout:not([hidden])", { hasText: /UTC.*(ms|s)/s }).waitFor();
     await environmentButton(page, "prod").evaluate((button) => button.click());
