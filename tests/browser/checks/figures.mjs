@@ -99,7 +99,7 @@ export const figures = {
       const shown = await page.locator(`.values tbody tr > :nth-child(${column + 1})`).allTextContents();
       shown.forEach((text, index) => assertShown(milliseconds(text), series.values.p95[index], `${series.model_name}, bucket ${index}`));
     }
-    assert.ok(await page.locator(".chart canvas").isVisible());
+    await page.locator(".chart canvas").waitFor();
   },
 
   "the matrix has every environment's p95": async ({ browser, baseUrl }) => {

@@ -75,8 +75,12 @@ export const monitors = {
         const names = await page.locator(".model-row .model").allTextContents();
         assert.ok(ATTACKS.every((attack) => names.includes(attack)), `names are shown as they are: ${names}`);
         assert.equal(await page.locator("main img, main script, main b").count(), 0);
-        await page.locator(".beat.is-failing").first().hover();
-        await page.locator("#tip", { hasText: "<b onmouseover" }).waitFor();
+        // A beat that is drawn anew under the pointer takes its words away: a person points again.
+        await eventually(async () => {
+          await page.mouse.move(0, 0);
+          await page.locator(".beat.is-failing").first().hover();
+          return page.locator("#tip", { hasText: "<b onmouseover" }).isVisible();
+        }, "the failure's words are shown");
         await page.locator(".chart").focus();
         await page.keyboard.press("ArrowLeft");
         await page.setViewportSize({ width: 390, height: 800 });
