@@ -31,7 +31,8 @@ VOLUME /data
 ENV LISTEN=0.0.0.0:8000 \
     LATENCY_DATA_CSV=/data/latency_data.csv
 EXPOSE 8000
-# 503 (degraded: no cycle lately, no place to write) is unhealthy. The first cycle has as long as a probe and a usage request take.
+# 503 (stale: no cycle lately; unavailable: records cannot be read) is unhealthy. Until the first cycle it is `starting`, which is 200.
+# LISTEN with another port needs another check.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 \
     CMD ["/usr/local/bin/wget", "-q", "-T", "4", "-O", "/dev/null", "http://127.0.0.1:8000/health"]
 ENTRYPOINT ["/usr/local/bin/llm-monitor"]

@@ -83,8 +83,8 @@ pub(crate) fn query_string(bytes: &[u8]) {
     answer(&uri, request);
 }
 
-/// A request by API Gateway (HTTP API, payload 2.0) is answered as the same one over a socket. An input is the path, the query, a
-/// header, the stage and the body, with a line feed after each.
+/// A request by API Gateway (HTTP API, payload 2.0) is answered as one over a socket must be (see [`answer`]). An input is the path,
+/// the query, a header, the stage and the body, with a line feed between each two.
 pub(crate) fn lambda_request(bytes: &[u8]) {
     let mut parts = bytes.splitn(5, |byte| *byte == b'\n');
     let mut part = || parts.next().unwrap_or_default();

@@ -43,7 +43,7 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 
 # The world outside: models, usage endpoints, and an S3 server.
 cargo build --quiet --workspace --bin llm-monitor
-target/debug/llm-monitor mock --listen 127.0.0.1:0 >"$folder/mock.log" &
+"${CARGO_TARGET_DIR:-target}/debug/llm-monitor" mock --listen 127.0.0.1:0 >"$folder/mock.log" &
 pids+=($!)
 services="$(bash tests/services.sh)"
 mkfifo "$folder/hold"

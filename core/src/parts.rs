@@ -15,30 +15,27 @@ use crate::{
     usage::UsageClient,
 };
 
-/// Why a host cannot start although its settings are usable.
-#[derive(Debug, thiserror::Error)]
-pub enum PartsError {
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// The store that the settings name, open for writing.
-pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, PartsError> {
+pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
     open_shards_store(settings, Shard::WHOLE).await
 }
 
 /// As [`open_store`], for one of several monitors.
-pub async fn open_shards_store(settings: &Settings, shard: Shard) -> Result<Arc<dyn Store>, PartsError> {
+pub async fn open_shards_store(settings: &Settings, shard: Shard) -> Result<Arc<dyn Store>, StoreError> {
     match &settings.storing.store {
         StoreSettings::File { path } => {
-            Ok(Arc::new(open_file_with(path.clone(), settings.storing.file_options).await?))
+            let options = FileOptions { keep_decoded_bytes: history_bytes(settings), ..settings.storing.file_options };
+            Ok(Arc::new(open_file_with(path.clone(), options).await?))
         }
         StoreSettings::S3(options) => {
             let writer = shard.writer(&options.writer);
             Ok(Arc::new(S3Store::new(S3Options { writer, ..(**options).clone() })))
         }
     }
+}
+
+fn history_bytes(settings: &Settings) -> usize {
+    settings.storing.memory_limit_mb as usize * 1024 * 1024
 }
 
 /// The local store at `path`; reading a long history once takes a while, off the threads that serve.
@@ -70,7 +67,7 @@ pub fn usage_client(settings: &Settings) -> UsageClient {
 /// What the API answers from. `monitor_started_at` is for a host that monitors in the same process.
 pub fn api(settings: &Settings, store: Arc<dyn Store>, monitor_started_at: Option<DateTime<Utc>>) -> Api {
     Api {
-        history: Arc::new(History::new(Arc::clone(&store), settings.storing.memory_limit_mb as usize * 1024 * 1024)),
+        history: Arc::new(History::new(Arc::clone(&store), history_bytes(settings))),
         store,
         environments: settings.environments(),
         api_token: settings.serving.api_token.clone(),

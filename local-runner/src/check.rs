@@ -15,6 +15,7 @@ use llm_monitor_core::{
     record::{CycleId, Record},
     redact,
     settings::{Mode, Settings, StoreSettings, Vars},
+    store::FileStore,
     usage::UsageClient,
 };
 use rust_decimal::Decimal;
@@ -34,10 +35,9 @@ const SECONDS_PER_DAY: u64 = 86_400;
 pub(crate) async fn run(vars: &Vars, args: &CheckArgs) -> Result<ExitCode, StartError> {
     let settings = wiring::settings(vars)?;
     let client = parts::usage_client(&settings);
-    describe(&settings);
+    let mut is_well = describe(&settings);
 
     let measured = settings.measured();
-    let mut is_well = true;
     let mut targets = Vec::new();
     for one in &measured {
         let catalog = fetch(&client, one).await;
@@ -63,7 +63,8 @@ pub(crate) async fn run(vars: &Vars, args: &CheckArgs) -> Result<ExitCode, Start
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn describe(settings: &Settings) {
+/// `false`: the store cannot be written.
+fn describe(settings: &Settings) -> bool {
     let monitoring = &settings.monitoring;
     let names = |names: Vec<String>| names.join(", ");
     let measured = names(monitoring.measured.iter().map(|one| one.environment.to_string()).collect());
@@ -79,11 +80,19 @@ fn describe(settings: &Settings) {
         monitoring.timeout.as_secs_f64()
     ));
     say(format!("  location   {}", monitoring.location));
+    let mut is_well = true;
     match &settings.storing.store {
-        StoreSettings::File { path } => say(format!("  store      {}", path.display())),
+        StoreSettings::File { path } => {
+            say(format!("  store      {}", path.display()));
+            if let Err(error) = FileStore::check_place(path) {
+                is_well = false;
+                say(format!("  problem: {error}"));
+            }
+        }
         StoreSettings::S3(s3) => say(format!("  store      s3://{}/{}", s3.bucket, s3.prefix)),
     }
     say(format!("  listen     {}", settings.serving.listen));
+    is_well
 }
 
 async fn fetch(client: &UsageClient, measured: &Measured) -> Catalog {
@@ -100,7 +109,7 @@ fn print_catalog(plan: &Plan, catalog: &Catalog) {
         say(format!("  {provider} at {}", redact::url(&access.base_url)));
     }
     if catalog.fetched_at.is_none() {
-        say("  The usage endpoint could not be used; until it can, the built-in list (without prices) is monitored:");
+        say("  The usage endpoint could not be used; until it can, the built-in catalog (no prices) is monitored:");
     }
     for problem in &catalog.problems {
         say(format!("  problem: {problem}"));

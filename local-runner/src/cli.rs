@@ -22,7 +22,7 @@ use crate::{backup, calibrate, cost, export, import, mock, mock_history, verify,
 )]
 pub(crate) struct Cli {
     /// File of variables; real environment variables win over it [default: .env, if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     pub(crate) env_file: Option<PathBuf>,
 
     #[command(subcommand)]
@@ -107,7 +107,7 @@ pub(crate) struct DemoArgs {
     /// Stop after this many cycles instead of going on until Ctrl-C
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) cycles: Option<u64>,
-    /// The file that the demo writes. One that holds real measurements is left alone: FILE-demo.csv is taken instead
+    /// The file that the demo writes. One that holds real records is left alone: FILE-demo.csv is taken instead
     #[arg(long, default_value = "latency_data.csv", value_name = "FILE")]
     pub(crate) csv: PathBuf,
     /// Where the API listens; the next free port is taken if it is busy

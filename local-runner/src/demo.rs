@@ -1,4 +1,4 @@
-//! `demo`: a mock of everything outside, and the monitor, in one process. Real requests, real measurements, no key, no internet.
+//! `demo`: a mock of everything outside, and the monitor, in one process. Real probes, real records, no key, no internet.
 
 use std::{
     fs::File,
@@ -95,7 +95,7 @@ fn variables(
     Ok(mock.settings(environments).into_iter().chain(own).collect())
 }
 
-/// The file to write: `wanted`, unless that holds somebody's real measurements; these are never mixed with a demo's.
+/// The file to write: `wanted`, unless that holds somebody's real records; these are never mixed with a demo's.
 fn csv_path(wanted: &Path) -> PathBuf {
     if is_free(wanted) {
         return wanted.to_owned();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demo_never_writes_into_somebodys_real_measurements() {
+    fn a_demo_never_writes_into_somebodys_real_records() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("latency_data.csv");
         let other = folder.path().join("latency_data-demo.csv");

@@ -1,33 +1,34 @@
 //! `export`: records as CSV or JSON lines, filtered as `/api/export` filters them.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args as ClapArgs, ValueEnum};
 use llm_monitor_core::{
     history::{DEFAULT_CACHE_BYTES, History},
     http::{Export, ExportFormat, parse_instant},
-    query::Status,
+    query::{Filter, Status},
     record::Environment,
     settings::{Settings, StoreSettings, Vars},
-    store::{Scope, Store},
+    store::{Scope, Store, StoreError},
 };
-use tempfile::NamedTempFile;
 
 use crate::{
+    fresh,
+    output::tell,
     progress,
     wiring::{self, StartError},
 };
 
 const EXAMPLES: &str = "\
-Oldest record first, from the store that the settings name, which is not changed; `serve` may go on meanwhile. A file is
+Oldest record first, from the store that the settings name, which is not changed; `serve` may go on meanwhile. A file is \
 complete or not there at all.
 
 Examples:
@@ -93,9 +94,11 @@ impl Args {
                 from: self.from,
                 to: self.to,
             },
-            models: named(&self.model),
-            status: self.status,
-            include_simulated: self.include_simulated,
+            filter: Filter {
+                models: named(&self.model),
+                status: self.status,
+                leaves_out_simulated: !self.include_simulated,
+            },
             format: match self.format {
                 Format::Csv => ExportFormat::Csv { is_for_spreadsheets: self.spreadsheet },
                 Format::Jsonl => ExportFormat::JsonLines,
@@ -129,35 +132,30 @@ fn refuse_data_of_record(settings: &Settings, output: &Path) -> Result<()> {
 }
 
 async fn to_file(export: Export, store: Arc<dyn Store>, path: &Path) -> Result<()> {
-    let cannot_write = || format!("cannot write {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::with_prefix_in(".llm-monitor-export-", folder).with_context(cannot_write)?;
-    let rows = write(export, store, file.as_file_mut()).await?.with_context(cannot_write)?;
-    allow_as_usual(file.as_file(), path);
-    file.as_file().sync_all().with_context(cannot_write)?;
-    file.persist(path).with_context(cannot_write)?;
-    eprintln!("{rows} records in {}", path.display());
+    let cannot_write = |error: io::Error| StoreError::of_write(path, &error);
+    let mut file = fresh::beside(path).map_err(cannot_write)?;
+    let rows = write(export, store, file.as_file_mut()).await?.map_err(cannot_write)?;
+    allow_as_before(file.as_file(), path);
+    file.as_file().sync_all().map_err(cannot_write)?;
+    file.persist(path).map_err(|error| cannot_write(error.error))?;
+    tell(format!("{rows} records in {}", path.display()));
     Ok(())
 }
 
-/// A temporary file is its owner's alone; the export is as readable as the file that it replaces, or as any new file.
-#[cfg(unix)]
-fn allow_as_usual(file: &File, path: &Path) {
-    use std::{fs, os::unix::fs::PermissionsExt};
-    const AS_USUAL: u32 = 0o644;
-    let permissions = fs::metadata(path).map_or_else(|_| PermissionsExt::from_mode(AS_USUAL), |old| old.permissions());
-    // Where this is refused the export is still whole, and its owner's.
-    let _ = file.set_permissions(permissions);
+/// The export is as readable as the file that it replaces.
+fn allow_as_before(file: &File, path: &Path) {
+    if let Ok(old) = fs::metadata(path) {
+        // Where this is refused the export is still whole.
+        let _ = file.set_permissions(old.permissions());
+    }
 }
-
-#[cfg(not(unix))]
-fn allow_as_usual(_file: &File, _path: &Path) {}
 
 async fn to_standard_output(export: Export, store: Arc<dyn Store>) -> Result<()> {
     match write(export, store, &mut io::stdout().lock()).await? {
         // Whoever reads (`| head`) has enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.map(drop).context("cannot write to standard output"),
+        Err(error) => Err(StoreError::of_write(Path::new("standard output"), &error).into()),
+        Ok(_) => Ok(()),
     }
 }
 
@@ -175,7 +173,9 @@ async fn write(export: Export, store: Arc<dyn Store>, out: &mut impl Write) -> R
     bar.finish_and_clear();
     let skipped = history.skipped_rows();
     if skipped > 0 {
-        eprintln!("llm-monitor: {skipped} rows could not be read and are left out; `llm-monitor verify` names them");
+        tell(format!(
+            "llm-monitor: {skipped} rows could not be read and are left out; `llm-monitor verify` names them"
+        ));
     }
     Ok(out.flush().map(|()| chunks.rows()))
 }

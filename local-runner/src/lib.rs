@@ -1,8 +1,8 @@
 //! LLM Monitor on one machine. `main` calls [`run`]; the [`mock`] servers are public because tests drive them too, and the
-//! [`mock_history`] because benchmarks read it.
+//! [`mock_history`] and [`FILE_THREADS`] because benchmarks use them.
 
 mod backup;
-pub mod calibrate;
+mod calibrate;
 mod check;
 mod cli;
 mod cost;
@@ -10,6 +10,7 @@ mod cycle_command;
 mod day_counts;
 mod demo;
 mod export;
+mod fresh;
 mod import;
 mod listener;
 pub mod mock;
@@ -19,6 +20,7 @@ mod progress;
 mod rolling;
 mod schedule;
 mod serve;
+mod serving_threads;
 mod signals;
 mod spill;
 mod transfer;
@@ -36,6 +38,7 @@ use llm_monitor_core::{
 };
 
 use cli::{Cli, Command};
+pub use serving_threads::FILE_THREADS;
 use wiring::StartError;
 
 /// What a program that could not run at all exits with; clap uses the same for a bad command line.
@@ -90,7 +93,7 @@ fn log_filter(command: &Command) -> &'static str {
 
 fn fail(problems: &str) -> ExitCode {
     for line in problems.lines() {
-        eprintln!("llm-monitor: {line}");
+        output::tell(format!("llm-monitor: {line}"));
     }
     ExitCode::from(COULD_NOT_RUN)
 }

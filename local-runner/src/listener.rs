@@ -16,23 +16,28 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// For a request's headers to arrive, and for the next request on a connection that is kept open.
-pub(crate) const HEADERS_TIME_LIMIT: Duration = Duration::from_secs(30);
 /// What is read of a request before its end is found: its line and its headers.
 const HEADERS_MAX_BYTES: usize = 64 * 1024;
-/// Connections at one time; more wait in the system's queue.
-const CONNECTIONS_AT_MOST: usize = 1024;
 /// After the system refused a connection for want of something (files, memory).
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
+/// What clients may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    /// For a request's headers to arrive, and for the next request on a connection that is kept open.
+    pub(crate) headers_time: Duration,
+    /// Connections at one time; more wait in the system's queue.
+    pub(crate) connections: usize,
+}
+
+impl Held {
+    /// By any clients.
+    pub(crate) const AT_MOST: Self = Self { headers_time: Duration::from_secs(30), connections: 1024 };
+}
+
 /// Serves until `stop`, then lets open requests end. Give it up after a while: a client may take for ever.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    routes: Router,
-    headers_time_limit: Duration,
-    stop: CancellationToken,
-) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_AT_MOST));
+pub(crate) async fn serve(listener: TcpListener, routes: Router, limits: Held, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = async {
@@ -49,7 +54,7 @@ pub(crate) async fn serve(
                 }
             },
         };
-        let connection = connection(stream, routes.clone(), headers_time_limit);
+        let connection = connection(stream, routes.clone(), limits.headers_time);
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = watched.await {
@@ -90,26 +95,29 @@ async fn pause_after(error: &io::Error) {
 mod tests {
     #![allow(clippy::expect_used)]
 
-    use std::future::pending;
+    use std::{future::pending, sync::Mutex};
 
-    use axum::routing::get;
+    use axum::{http::Uri, routing::get};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
-    async fn start(time_limit: Duration) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+    async fn start(headers_time: Duration) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let routes = Router::new().route("/", get(async || "here")).route("/never", get(pending::<String>));
         let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, routes, time_limit, stop.clone()));
+        let limits = Held { headers_time, ..Held::AT_MOST };
+        let server = tokio::spawn(serve(listener, routes, limits, stop.clone()));
         (address, stop, server)
     }
 
     async fn ask(stream: &mut TcpStream, request: &str) -> String {
         stream.write_all(request.as_bytes()).await.expect("is sent");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("ends");
+        // Nothing is measured by it: where nobody hangs up, the test fails and does not wait for ever.
+        let ended = tokio::time::timeout(Duration::from_secs(60), stream.read_to_string(&mut answer)).await;
+        ended.expect("it is hung up on").expect("ends");
         answer
     }
 
@@ -128,6 +136,43 @@ mod tests {
         let mut answer = Vec::new();
         let _ = large.read_to_end(&mut answer).await;
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_waits_until_one_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let note = Arc::clone(&asked);
+        let routes = Router::new().fallback(async move |uri: Uri| {
+            note.lock().expect("no panic").push(uri.path().to_owned());
+            "here"
+        });
+        let limits = Held { connections: 1, ..Held::AT_MOST };
+        let server = tokio::spawn(serve(listener, routes, limits, CancellationToken::new()));
+        let mut first = TcpStream::connect(address).await.expect("connects");
+        let mut ask_first = async |path: &str| {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            first.write_all(request.as_bytes()).await.expect("is sent");
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"here") {
+                assert!(first.read_buf(&mut answer).await.expect("is answered") > 0);
+            }
+        };
+        ask_first("/1").await;
+        let mut second = TcpStream::connect(address).await.expect("the system takes it");
+        second.write_all(b"GET /second HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("is sent");
+        // Time enough to be answered, had it been let in.
+        for _ in 0..100 {
+            ask_first("/1").await;
+        }
+        assert_eq!(asked.lock().expect("no panic").len(), 101, "the second waits");
+        drop(first);
+        let mut answer = String::new();
+        second.read_to_string(&mut answer).await.expect("ends");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(asked.lock().expect("no panic").last().map(String::as_str), Some("/second"));
+        server.abort();
     }
 
     #[tokio::test]

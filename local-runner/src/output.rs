@@ -15,6 +15,11 @@ pub(crate) fn say(text: impl AsRef<str>) {
     let _ = out.flush();
 }
 
+/// Writes `text` and a line feed to standard error. That it cannot be written there (a log on a full disk) is no error.
+pub(crate) fn tell(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+}
+
 /// Whether a person looks at standard output.
 pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()

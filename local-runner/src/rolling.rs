@@ -1,4 +1,4 @@
-//! Rollups are made when days are over, and not when the first reader waits for them.
+//! Rollups are made when days are finished, and not when the first reader waits for them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use llm_monitor_core::history::History;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// The first measurements and the first page come first.
+/// The first probes and the first page come first.
 const AFTER_START: Duration = Duration::from_secs(10);
 const BETWEEN: Duration = Duration::from_secs(15 * 60);
 
@@ -21,12 +21,12 @@ pub(crate) async fn keep_rolled_up(history: Arc<History>, stop: CancellationToke
             None => return,
             Some(Ok(days)) => {
                 if days > 0 {
-                    info!(days, "the figures of {days} finished days were added up");
+                    info!(days, "rollups of {days} finished days were made");
                 }
                 since = two_days_ago();
             }
             // Readers make what they need themselves.
-            Some(Err(error)) => warn!(%error, "finished days could not be added up: {error}; tried again later"),
+            Some(Err(error)) => warn!(%error, "rollups of finished days could not be made: {error}; tried again later"),
         }
     }
 }

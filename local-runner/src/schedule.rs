@@ -1,10 +1,14 @@
 //! When cycles start: the first at once, then on a grid that does not drift; a slow cycle never overlaps the next.
 
+mod issued;
+
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+use issued::Issued;
 
 /// A cycle that is due now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +47,8 @@ impl Clock for SystemClock {
 /// How far the wall clock may move against the grid before the grid's times are taken from it anew.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 
-/// Calls `cycle` for every slot of the grid until `stop`. A slot that passes while a cycle still runs is missed, and said.
+/// Calls `cycle` for every slot of the grid until `stop`. A slot that passes while a cycle still runs, or while the machine
+/// stands still, is missed, and said. No two cycles get the same time, to the second.
 pub(crate) async fn every(
     interval: Duration,
     clock: &impl Clock,
@@ -51,6 +56,7 @@ pub(crate) async fn every(
     mut cycle: impl AsyncFnMut(Due),
 ) {
     let start = clock.monotonic();
+    let mut issued = Issued::every(interval);
     let mut slot: u32 = 0;
     let mut scheduled = clock.wall();
     loop {
@@ -60,14 +66,23 @@ pub(crate) async fn every(
             () = stop.cancelled() => return,
             () = clock.sleep_until(at) => {}
         }
-        let lateness = clock.monotonic().saturating_duration_since(at);
+        let now = clock.monotonic();
+        let lateness = now.saturating_duration_since(at);
+        if lateness >= interval {
+            let next = next_slot(now.saturating_duration_since(start), interval, slot);
+            let missed = next - slot;
+            warn!(missed, "the machine stood still for {} s: {missed} cycle(s) were missed", lateness.as_secs());
+            scheduled += times(interval, missed);
+            slot = next;
+            continue;
+        }
         let by_wall_clock = clock.wall() - TimeDelta::from_std(lateness).unwrap_or_default();
         let moved = by_wall_clock - scheduled;
         if moved.abs() > CLOCK_TOLERANCE {
-            warn!("the system's clock moved by {} s against the schedule", moved.num_seconds());
+            say_moved(moved, interval);
             scheduled = by_wall_clock;
         }
-        cycle(Due { scheduled, at }).await;
+        cycle(Due { scheduled: issued.next(scheduled), at }).await;
         if stop.is_cancelled() {
             return;
         }
@@ -76,9 +91,30 @@ pub(crate) async fn every(
         if missed > 0 {
             warn!(missed, "the cycle took longer than MONITOR_INTERVAL: {missed} cycle(s) were missed");
         }
-        scheduled += TimeDelta::from_std(interval).unwrap_or_default() * i32::try_from(next - slot).unwrap_or(i32::MAX);
+        scheduled += times(interval, next - slot);
         slot = next;
     }
+}
+
+/// The wall clock is not where the grid has it. While a machine sleeps, most monotonic clocks stand still: then, too, the
+/// wall clock alone leaps, and no cycle ran in between.
+fn say_moved(moved: TimeDelta, interval: Duration) {
+    let moved_s = moved.num_seconds();
+    let missed = moved_s / i64::try_from(interval.as_secs()).unwrap_or(i64::MAX).max(1);
+    if moved_s < 0 {
+        warn!(moved_s, "the system's clock was set back by {} s: the schedule follows it", -moved_s);
+    } else if missed == 0 {
+        warn!(moved_s, "the system's clock is {moved_s} s ahead of the schedule, which follows it");
+    } else {
+        warn!(
+            moved_s,
+            missed, "the machine slept for {moved_s} s, or its clock was set: {missed} cycle(s) were missed"
+        );
+    }
+}
+
+fn times(interval: Duration, count: u32) -> TimeDelta {
+    TimeDelta::from_std(interval).unwrap_or_default() * i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// The first slot after `slot` that is not over yet.
@@ -88,86 +124,4 @@ fn next_slot(elapsed: Duration, interval: Duration, slot: u32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::{Cell, RefCell};
-
-    use super::*;
-
-    /// Waiting takes no time; cycles take what the test says. From `leap_after` on, the wall clock is an hour ahead.
-    struct TestClock {
-        begin: Instant,
-        passed: Cell<Duration>,
-        leap_after: Duration,
-    }
-
-    impl TestClock {
-        fn new(leap_after: Duration) -> Self {
-            Self { begin: Instant::now(), passed: Cell::default(), leap_after }
-        }
-
-        fn pass(&self, time: Duration) {
-            self.passed.set(self.passed.get() + time);
-        }
-    }
-
-    impl Clock for TestClock {
-        fn wall(&self) -> DateTime<Utc> {
-            let passed = self.passed.get();
-            let leap = if passed > self.leap_after { TimeDelta::hours(1) } else { TimeDelta::zero() };
-            DateTime::UNIX_EPOCH + TimeDelta::from_std(passed).expect("small") + leap
-        }
-
-        fn monotonic(&self) -> Instant {
-            self.begin + self.passed.get()
-        }
-
-        async fn sleep_until(&self, at: Instant) {
-            self.passed.set(self.passed.get().max(at - self.begin));
-        }
-    }
-
-    /// Seconds from the beginning at which `count` cycles started, by the monotonic and by the wall clock; `took` tells how
-    /// long the n-th takes.
-    async fn starts(
-        clock: &TestClock,
-        interval_s: u64,
-        count: usize,
-        took: impl Fn(usize) -> Duration,
-    ) -> Vec<(u64, i64)> {
-        let stop = CancellationToken::new();
-        let seen = RefCell::new(Vec::new());
-        every(Duration::from_secs(interval_s), clock, &stop, async |due| {
-            seen.borrow_mut().push((clock.passed.get().as_secs(), due.scheduled.timestamp()));
-            let n = seen.borrow().len();
-            if n == count {
-                stop.cancel();
-            }
-            clock.pass(took(n - 1));
-        })
-        .await;
-        seen.into_inner()
-    }
-
-    #[tokio::test]
-    async fn the_first_is_at_once_and_the_others_stay_on_the_grid_for_days() {
-        let clock = TestClock::new(Duration::MAX);
-        let seen = starts(&clock, 60, 10_000, |n| Duration::from_millis(17 * (n as u64 % 1000))).await;
-        let expected: Vec<_> = (0..10_000).map(|n| (n * 60, i64::try_from(n * 60).expect("small"))).collect();
-        assert_eq!(seen, expected);
-    }
-
-    #[tokio::test]
-    async fn a_slow_cycle_never_overlaps_and_costs_the_slots_that_it_covered() {
-        let clock = TestClock::new(Duration::MAX);
-        let seen =
-            starts(&clock, 10, 4, |n| if n == 1 { Duration::from_secs(25) } else { Duration::from_secs(1) }).await;
-        assert_eq!(seen, [(0, 0), (10, 10), (40, 40), (50, 50)]);
-    }
-
-    #[tokio::test]
-    async fn a_wall_clock_that_was_set_is_followed_and_the_pace_is_kept() {
-        let clock = TestClock::new(Duration::from_secs(15));
-        let seen = starts(&clock, 10, 4, |_| Duration::ZERO).await;
-        assert_eq!(seen, [(0, 0), (10, 10), (20, 3620), (30, 3630)]);
-    }
-}
+mod tests;

@@ -15,11 +15,12 @@ use llm_monitor_core::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::{
     demo, listener, rolling,
     schedule::{self, Due, SystemClock},
+    serving_threads::ServingThreads,
     signals, unsaved,
     wiring::{self, StartError},
 };
@@ -65,10 +66,18 @@ impl Service<'_> {
         info!(%address, "listening on http://{address}");
 
         let api = parts::api(self.settings, store, Some(Utc::now()));
-        tokio::spawn(rolling::keep_rolled_up(Arc::clone(&api.history), self.stop.clone()));
+        let threads = ServingThreads::start()?;
+        drop(threads.spawn(rolling::keep_rolled_up(Arc::clone(&api.history), self.stop.clone())));
         let api = router_behind(api, Gate { hosts: hosts(self.settings, address.ip()), limits: Some(LIMITS) });
         let stop = self.stop.clone();
-        let server = tokio::spawn(listener::serve(self.listener, api, listener::HEADERS_TIME_LIMIT, stop));
+        let listener = self.listener.into_std().context("the listening socket")?;
+        let server = async move {
+            // A socket belongs to the runtime that it is made in.
+            let listener = TcpListener::from_std(listener)?;
+            listener::serve(listener, api, listener::Held::AT_MOST, stop).await;
+            Ok::<_, std::io::Error>(())
+        };
+        let server = threads.spawn_server(server, &self.stop);
 
         let (stop, interval) = (&self.stop, self.settings.monitoring.interval);
         schedule::every(interval, &SystemClock, stop, async |Due { scheduled, at }| {
@@ -79,9 +88,15 @@ impl Service<'_> {
         .await;
 
         unsaved::write_or_say(&self.store).await;
-        if let Ok(Err(error)) = tokio::time::timeout(HTTP_GRACE, server).await {
-            error!(%error, "the HTTP server ended: {error}");
-        }
+        let served = match tokio::time::timeout(HTTP_GRACE, server).await {
+            // Clients that take for ever are left.
+            Err(_) => Ok(()),
+            Ok(served) => {
+                served.context("the HTTP server ended").and_then(|served| served.context("the HTTP server ended"))
+            }
+        };
+        threads.end().await;
+        served?;
         info!("stopped");
         Ok(())
     }

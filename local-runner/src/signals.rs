@@ -23,7 +23,7 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
             }
         };
         let name = next().await;
-        tracing::info!("{name}: finishing the running cycle's write");
+        tracing::info!("{name}: finishing what must not be cut short; once more stops at once");
         token.cancel();
         let first_at = Instant::now();
         loop {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use llm_monitor_core::{
     cycle::Shard,
     parameters::{Parameters, ParametersError},
-    parts::{self, PartsError},
+    parts,
     settings::{
         Host, Settings, SettingsError, StoreSettings, Vars,
         dotenv::{self, BadLine},
@@ -20,7 +20,7 @@ pub(crate) enum StartError {
     /// Each line names a variable, its value and what is accepted.
     Settings(SettingsError),
     Parameters(ParametersError),
-    Parts(PartsError),
+    Store(StoreError),
     Other(anyhow::Error),
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Settings(error) => write!(f, "{error}"),
             Self::Parameters(error) => write!(f, "{error}"),
-            Self::Parts(error) => write!(f, "{error}"),
+            Self::Store(error) => write!(f, "{error}"),
             Self::Other(error) => write!(f, "{error:#}"),
         }
     }
@@ -41,15 +41,9 @@ impl From<ParametersError> for StartError {
     }
 }
 
-impl From<PartsError> for StartError {
-    fn from(error: PartsError) -> Self {
-        Self::Parts(error)
-    }
-}
-
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
-        Self::Parts(error.into())
+        Self::Store(error)
     }
 }
 
@@ -110,8 +104,12 @@ pub(crate) async fn open_store(settings: &Settings, shard: Shard) -> Result<Arc<
 /// The store that `settings` name, to be read alone: a local file is neither locked nor changed.
 pub(crate) async fn open_store_to_read(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
     let StoreSettings::File { path } = &settings.storing.store else { return Ok(parts::open_store(settings).await?) };
-    let path = path.clone();
+    Ok(Arc::new(open_file_to_read(path).await?))
+}
+
+/// The local store at `path`, to be read alone; a long file is read once, off the threads that do other work.
+pub(crate) async fn open_file_to_read(path: &Path) -> Result<FileStore, StartError> {
+    let path = path.to_owned();
     let opened = tokio::task::spawn_blocking(move || FileStore::open_read_only(path)).await;
-    let store = opened.context("reading the file was broken off")??;
-    Ok(Arc::new(store))
+    Ok(opened.context("reading the file was broken off")??)
 }

@@ -57,6 +57,7 @@ class RuntimeApi:
                 api.asked.put(time.monotonic())
                 event = api.events.get()
                 if event is None:
+                    # The function is gone.
                     self.close_connection = True
                     return
                 body = json.dumps(event).encode()
@@ -126,11 +127,10 @@ def run(binary, variables, event):
         **variables,
     }
     started = time.monotonic()
-    process = subprocess.Popen(
-        [binary], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
-    )
+    # What it warns of is for whoever runs this.
+    process = subprocess.Popen([binary], env=environment, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     try:
-        asked = api.asked.get(timeout=60)
+        asked = first(api.asked, f"{binary} asked for no event", 60)
         init = {
             "init_ms": (asked - started) * 1e3,
             "init_cpu_ms": cpu_ms(process.pid),
@@ -138,7 +138,7 @@ def run(binary, variables, event):
         }
         sent = time.monotonic()
         api.events.put(event)
-        answered, path, body = api.answers.get(timeout=120)
+        answered, path, body = first(api.answers, f"{binary} gave no answer", 120)
         if not path.endswith("/response"):
             raise SystemExit(f"{binary} failed: {body.decode()}")
         result = {
@@ -152,7 +152,17 @@ def run(binary, variables, event):
     finally:
         process.kill()
         process.wait()
+        # Whoever waits for one more event.
+        api.events.put(None)
         api.server.shutdown()
+        api.server.server_close()
+
+
+def first(waited_for, otherwise, seconds):
+    try:
+        return waited_for.get(timeout=seconds)
+    except queue.Empty:
+        raise SystemExit(f"{otherwise} within {seconds} s") from None
 
 
 def sizes_mb(binary):

@@ -34,8 +34,14 @@ for (const [host, { start, groups, leavesOut = {} }] of Object.entries(hosts)) {
   for (const [group, checks] of Object.entries(groups)) {
     for (const [name, check] of Object.entries(checks).filter(([name]) => isAsked(name))) {
       const started = performance.now();
+      const used = [];
+      /** What a check starts beside its host: stopped when its pages are closed, as a page that outlives its monitor complains of it. */
+      const use = async (starting) => {
+        used.push(await starting);
+        return used.at(-1);
+      };
       try {
-        await check({ browser, baseUrl: served.url, host });
+        await check({ browser, baseUrl: served.url, host, use });
         browser.assertQuiet();
         passed += 1;
         console.log(`ok      ${host}: ${group}: ${name} (${Math.round(performance.now() - started)} ms)`);
@@ -45,6 +51,7 @@ for (const [host, { start, groups, leavesOut = {} }] of Object.entries(hosts)) {
         await browser.screenshotAll(`failed-${failed.length}`);
       }
       await browser.closePages();
+      for (const { stop } of used.reverse()) await stop();
     }
   }
   const all = { figures, looks, monitors, view };

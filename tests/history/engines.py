@@ -58,7 +58,11 @@ class Api:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.communicate(timeout=60)
+        try:
+            self.process.communicate(timeout=60)
+        finally:
+            # Does nothing to one that ended.
+            self.process.kill()
 
     def get(self, path):
         with urllib.request.urlopen(self.url + path) as answer:

@@ -2,47 +2,44 @@
 
 use std::fs;
 
+use hyper::Method;
 use serde_json::Value;
 
 use super::{
     imports::in_bucket,
     support::{
         monitor::{Ended, Setup},
+        s3_faults::{Fault, Faults},
         s3_server::{BUCKET, InProcess},
     },
 };
 
-const MADE_UP: [&str; 9] =
+pub(crate) const MADE_UP: [&str; 9] =
     ["mock-history", "--days", "2", "--models", "2", "--interval", "1800", "--until", "2026-11-24"];
 /// 2 days, every half hour, 2 models, 4 environments.
-const ROWS: usize = 768;
+pub(crate) const ROWS: usize = 768;
 
-async fn run(setup: &Setup, args: &[&str]) -> Ended {
+pub(crate) async fn run(setup: &Setup, args: &[&str]) -> Ended {
     let ended = setup.run(args).await;
     assert_eq!(ended.code, Some(0), "{args:?}: {} {}", ended.stdout, ended.stderr);
     ended
 }
 
-async fn stored(setup: &Setup) -> Vec<String> {
+/// Everything in the store, header and all, sorted.
+pub(crate) async fn stored(setup: &Setup) -> Vec<String> {
     let exported = run(setup, &["export"]).await.stdout;
     let mut rows: Vec<_> = exported.lines().map(str::to_owned).collect();
     rows.sort_unstable();
     rows
 }
 
-async fn verified(setup: &Setup) -> Value {
+pub(crate) async fn verified(setup: &Setup) -> Value {
     serde_json::from_str(&run(setup, &["verify", "--json"]).await.stdout).expect("JSON")
 }
 
 #[tokio::test]
 async fn a_copy_of_files_made_while_serve_runs_is_a_store_and_the_next_copies_what_is_new() {
-    let nowhere = "http://127.0.0.1:9";
-    let setup = Setup::new().with([
-        ("DEV_USAGE_ENDPOINT", nowhere),
-        ("OLLAMA_BASE_URL", nowhere),
-        ("MONITOR_INTERVAL", "1"),
-        ("LLM_API_TIMEOUT", "1"),
-    ]);
+    let setup = Setup::quiet().with([("MONITOR_INTERVAL", "1")]);
     run(&setup, &MADE_UP).await;
     // What an endpoint said; the monitor itself keeps catalogs.
     let usage = setup.folder().join("latency_data.d/usage/environment=dev/date=2026-11-23.csv");
@@ -64,6 +61,15 @@ async fn a_copy_of_files_made_while_serve_runs_is_a_store_and_the_next_copies_wh
     assert!(unchanged.contains("LATENCY_DATA_CSV=copy/latency_data.csv"), "{unchanged}");
     let read = |path: &str| fs::read_to_string(setup.folder().join(path)).expect("a copy");
     assert_eq!(read("copy/latency_data.d/usage/environment=dev/date=2026-11-23.csv"), "a,b\n1,2\n");
+    // As it stands when a backup was killed while it wrote it.
+    fs::write(setup.folder().join("copy/latency_data.d/usage/environment=dev/date=2026-11-23.csv"), "a,b\n1,")
+        .expect("torn");
+    for said in ["a,b\n1,2\n", "a,b\n1,2\n3,4\n", "a,b\n1,2\n3,4\n5,6\n"] {
+        fs::write(&usage, said).expect("written");
+        run(&setup, &["backup", "copy"]).await;
+        let copied = read("copy/latency_data.d/usage/environment=dev/date=2026-11-23.csv");
+        assert_eq!(copied.replacen("\n1,\n", "\n", 1), said);
+    }
     let catalog = "latency_data.d/catalog/environment=qa.json";
     assert_eq!(read(&format!("copy/{catalog}")), read(catalog));
     // Without what tells which days are the same, they are compared; nothing is doubled.
@@ -88,7 +94,7 @@ async fn files_go_to_a_bucket_and_from_bucket_to_bucket_and_back_to_files() {
     let to_bucket = format!("s3://{BUCKET}/first");
     // The store is a file; the variables say only how the bucket is reached.
     let file = in_bucket(file, &server, "").with([("STORE", "file")]);
-    for copied in ["768 records copied", "0 records copied, 768 there already"] {
+    for copied in ["768 records copied", "0 records copied, 0 there already"] {
         let done = run(&file, &["backup", &to_bucket]).await.stdout;
         assert!(done.starts_with(copied), "{done}");
         assert!(done.contains(&format!("STORE=s3 RECORDS_BUCKET={BUCKET} RECORDS_PREFIX=first")), "{done}");
@@ -115,6 +121,81 @@ async fn files_go_to_a_bucket_and_from_bucket_to_bucket_and_back_to_files() {
     assert_eq!(verified(&files).await["rows"], ROWS);
 }
 
+/// Of two stores that both went on, as when one was restored while the other was served.
+#[tokio::test]
+async fn a_backup_into_a_bucket_that_went_on_takes_nothing_from_it() {
+    let server = InProcess::start().await;
+    let made_up = ["mock-history", "--days", "1", "--models", "1", "--interval", "3600", "--until", "2026-11-24"];
+    let first = in_bucket(Setup::new(), &server, "first");
+    run(&first, &[made_up.as_slice(), &["--out", "old.csv"]].concat()).await;
+    run(&first, &["import", "old.csv"]).await;
+    let to_second = format!("s3://{BUCKET}/second");
+    run(&first, &["backup", &to_second]).await;
+    let second = in_bucket(Setup::new(), &server, "second");
+    let old = fs::read_to_string(first.folder().join("old.csv")).expect("a file");
+    let lines: Vec<_> = old.lines().take(2).collect();
+    let at = |minute: &str| {
+        lines[1].replacen("T00:00:", &format!("T00:{minute}:"), 1).replacen("T0000", &format!("T00{minute}"), 1)
+    };
+    // One row more there, and two here: the object there is another one, and shorter.
+    for (setup, rows) in [(&second, vec![at("15")]), (&first, vec![at("30"), at("45")])] {
+        fs::write(setup.folder().join("more.csv"), format!("{}\n{}\n", lines[0], rows.join("\n"))).expect("written");
+        run(setup, &["import", "more.csv"]).await;
+    }
+    let mut all = stored(&first).await;
+    all.push(at("15"));
+    all.sort_unstable();
+    for copied in ["1 objects", "0 objects (0 B) copied, 96 the same already"] {
+        let done = run(&first, &["backup", &to_second]).await.stdout;
+        assert!(done.starts_with(copied), "{done}");
+        assert_eq!(stored(&second).await, all);
+    }
+    second.assert_verified().await;
+    // And back, where less is.
+    run(&second, &["backup", &format!("s3://{BUCKET}/first")]).await;
+    assert_eq!(stored(&first).await, all);
+}
+
+/// What is not changed is read neither in the files nor in the bucket, and nothing of it is written again.
+#[tokio::test]
+async fn a_bucket_is_given_what_is_new_and_asked_for_nothing_else() {
+    let server = InProcess::start().await;
+    let layer = Faults::before(server.address, |_, _| Fault::None).await;
+    let file = Setup::new();
+    run(&file, &[MADE_UP.as_slice(), &["--out", "old.csv"]].concat()).await;
+    let file = in_bucket(file, &server, "").with([("STORE", "file")]);
+    let file = file.with([("AWS_ENDPOINT_URL_S3", format!("http://{}", layer.address))]);
+    // Opened again, the store moves its finished days into files of their own.
+    for _ in 0..2 {
+        run(&file, &["import", "old.csv"]).await;
+    }
+    let to_bucket = format!("s3://{BUCKET}/copy");
+    run(&file, &["backup", &to_bucket]).await;
+    let of_records = || layer.methods("/copy/records/environment");
+    let first = of_records().len();
+    assert!(first >= 192, "{first}");
+    run(&file, &["backup", &to_bucket]).await;
+    assert_eq!(of_records().len(), first, "no object is read or written");
+
+    // One more row of the first day.
+    let late = fs::read_to_string(file.folder().join("old.csv")).expect("a file");
+    let mut late: Vec<_> = late.lines().take(2).map(str::to_owned).collect();
+    late[1] = late[1].replacen("T00:00:", "T00:15:", 1).replacen("T000000Z", "T001500Z", 1);
+    fs::write(file.folder().join("late.csv"), late.join("\n") + "\n").expect("written");
+    run(&file, &["import", "late.csv"]).await;
+    let before = layer.seen().len();
+    let done = run(&file, &["backup", &to_bucket]).await.stdout;
+    assert!(done.starts_with("1 records copied, 384 there already"), "{done}");
+    let since = layer.seen().split_off(before);
+    let of_day = |day: &str| since.iter().filter(|seen| seen.is_of(&format!("/date={day}/"))).count();
+    assert!(of_day("2026-11-23") > 0);
+    assert_eq!(of_day("2026-11-24"), 0);
+    let put = since.iter().filter(|seen| seen.method == Method::PUT && seen.target.contains("/records/environment"));
+    assert_eq!(put.count(), 1);
+    let rows = stored(&file).await;
+    assert_eq!(stored(&in_bucket(file, &server, "copy")).await, rows);
+}
+
 #[tokio::test]
 async fn a_copy_never_takes_the_place_of_the_store_and_says_what_it_lacks() {
     let setup = Setup::new();
@@ -131,8 +212,11 @@ async fn a_copy_never_takes_the_place_of_the_store_and_says_what_it_lacks() {
     let last = setup.csv().lines().nth(1).expect("a row").replacen("T00:00:", "T00:15:", 1);
     let last = last.replacen("T000000Z", "T001500Z", 1);
     fs::write(setup.csv_path(), format!("{}{last}\n", setup.csv())).expect("written");
-    let lacking = setup.run(&["backup", "copy"]).await;
-    assert_eq!(lacking.code, Some(1), "{}", lacking.stderr);
-    assert!(lacking.stdout.contains("1 rows cannot be read and are not in the copy"), "{}", lacking.stdout);
+    // Said again each time, whatever else did not change.
+    for _ in 0..3 {
+        let lacking = setup.run(&["backup", "copy"]).await;
+        assert_eq!(lacking.code, Some(1), "{}{}", lacking.stdout, lacking.stderr);
+        assert!(lacking.stdout.contains("1 rows cannot be read and are not in the copy"), "{}", lacking.stdout);
+    }
     assert_eq!(setup.run(&["verify", "copy/latency_data.csv"]).await.code, Some(0));
 }

@@ -21,6 +21,7 @@ async fn it_compares_the_records_with_the_servers_own_log() {
     );
     for level in levels {
         assert_eq!(level["failed"], 0, "{level}");
+        assert!(level["probes"].as_u64().is_some_and(|probes| probes >= 8), "all were compared: {level}");
         for figure in ["ttft", "tpot"] {
             assert!(level[figure]["p99_ms"].as_f64().is_some_and(|ms| ms >= 0.0), "{figure} of {level}");
         }

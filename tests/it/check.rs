@@ -35,6 +35,6 @@ async fn it_lists_what_is_monitored_and_why_not_and_forecasts_a_day_without_send
     assert!(!setup.csv_path().exists(), "nothing is written");
 
     let ended = setup.run(&["check", "--probe"]).await;
-    assert!(ended.stdout.contains("ok"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(" ok "), "{}", ended.stdout);
     assert_eq!(mock.answered(&Environment::dev(), "gpt-4o"), 1);
 }

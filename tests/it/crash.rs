@@ -6,6 +6,7 @@ use llm_monitor::mock::{Behaviour, Mock, MockConfig};
 use llm_monitor_core::{
     provider::Provider,
     record::{Environment, csv},
+    store::{FileOptions, FileStore},
 };
 use serde_json::Value;
 
@@ -37,6 +38,7 @@ async fn what_the_api_had_shown_is_there_after_kill_9_in_mid_cycle() {
         serving.kill().await;
 
         let serving = setup.serve().await;
+        setup.assert_verified().await;
         let after = get_json(&serving.url("/api/latency?limit=1000")).await;
         let after = after.as_array().expect("an array");
         for record in &shown {
@@ -98,4 +100,36 @@ async fn what_was_ever_shown_is_there_once_after_kill_9_at_random_instants() {
     }
     let lost: Vec<&String> = shown.difference(&after).collect();
     assert!(lost.is_empty(), "{} lost, like {:?}", lost.len(), lost.first());
+    setup.assert_verified().await;
+}
+
+/// As after a death in mid-write, or a power cut: the file ends anywhere. The next start keeps every whole row, and `verify` itself
+/// finds nothing wrong. `CRASH_CUT_STEP=1` cuts at each of the last 4,096 bytes (default: every 61st).
+#[tokio::test]
+async fn a_file_cut_anywhere_is_clean_to_verify_after_the_next_start() {
+    let step: usize =
+        std::env::var("CRASH_CUT_STEP").map_or(61, |step| step.parse().expect("CRASH_CUT_STEP: a number"));
+    let setup = Setup::quiet();
+    let made_up = ["mock-history", "--days", "1", "--models", "1", "--interval", "3600", "--until", "2026-11-24"];
+    assert_eq!(setup.run(&[made_up.as_slice(), &["--out", "whole.csv"]].concat()).await.code, Some(0));
+    let bytes = std::fs::read(setup.folder().join("whole.csv")).expect("a file");
+    let header = bytes.iter().position(|byte| *byte == b'\n').expect("a header") + 1;
+    assert!(bytes.len() > header + 4_096, "{} bytes are too few", bytes.len());
+    let mut cuts = 0;
+    for cut in (bytes.len() - 4_096..bytes.len()).rev().step_by(step) {
+        let _ = std::fs::remove_dir_all(setup.folder().join("latency_data.d"));
+        std::fs::write(setup.csv_path(), &bytes[..cut]).expect("written");
+        // As `serve` opens it. A move of the finished day would leave the cut end behind, whatever was done about that.
+        let options = FileOptions { rotate: false, ..FileOptions::default() };
+        drop(FileStore::open_with(setup.csv_path(), options).expect("it opens"));
+        let whole = bytes[header..cut].split(|byte| *byte == b'\n').count() - 1;
+        let verified = setup.run(&["verify", "--json"]).await;
+        assert_eq!(verified.code, Some(0), "cut at {cut}: {}{}", verified.stdout, verified.stderr);
+        let report: Value = serde_json::from_str(&verified.stdout).expect("JSON");
+        // One that lacks nothing but its line end is whole.
+        let is_ended = bytes[cut] == b'\n';
+        assert_eq!(report["rows"], whole + usize::from(is_ended), "cut at {cut}: {report}");
+        cuts += 1;
+    }
+    eprintln!("crash: {cuts} cuts");
 }

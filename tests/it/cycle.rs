@@ -1,11 +1,15 @@
 //! `cycle`: exactly one cycle, now.
 
+use chrono::{DateTime, Utc};
 use llm_monitor::mock::{Behaviour, Failure, FailureKind, Mock, MockConfig};
-use llm_monitor_core::{provider::Provider, record::Environment};
+use llm_monitor_core::{
+    provider::Provider,
+    record::{CycleId, Environment},
+};
 use serde_json::Value;
 
 use super::imports::in_bucket;
-use crate::support::{monitor::Setup, s3_server::InProcess};
+use crate::support::{http::get_json, monitor::Setup, s3_server::InProcess};
 
 fn setup(failures: Vec<Failure>) -> (llm_monitor::mock::MockServer, Setup) {
     let behaviour = Behaviour { ttft_ms: 2.0, pace_ms: 0.5, output_tokens: 8, failures, ..Behaviour::default() };
@@ -22,7 +26,7 @@ async fn it_prints_a_table_writes_the_rows_and_exits_0() {
     let (_mock, setup) = setup(Vec::new());
     let ended = setup.run(&["cycle"]).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
-    for expected in ["gpt-4o-mini", "prod", "ok", "2 probes, 0 failed", "2 rows written to"] {
+    for expected in ["gpt-4o-mini", "prod", " ok ", "2 probes, 0 failed", "2 rows written to"] {
         assert!(ended.stdout.contains(expected), "{expected} is missing in\n{}", ended.stdout);
     }
     assert_eq!(setup.csv().lines().count(), 3);
@@ -36,6 +40,33 @@ async fn for_machines_it_prints_json_and_a_failed_probe_makes_it_exit_1() {
     let json: Value = serde_json::from_str(&ended.stdout).expect("JSON and nothing else");
     assert_eq!(json["summary"]["failures"]["server_error"], 2, "{json}");
     assert_eq!(json["records"][0]["status"], "error");
+}
+
+#[tokio::test]
+async fn a_cycle_is_named_after_utc_whatever_the_time_zone() {
+    let (_mock, mut setup) = setup(Vec::new());
+    // Half a day from UTC, each to its side; one with hours that come twice, one with a quarter of an hour.
+    for zone in ["AAA-14", "BBB+12", "Europe/Berlin", "CCC-12:45"] {
+        setup = setup.with([("TZ", zone)]);
+        let before = Utc::now().timestamp();
+        let ended = setup.run(&["cycle", "--json"]).await;
+        let after = Utc::now().timestamp();
+        let json: Value = serde_json::from_str(&ended.stdout).expect("JSON and nothing else");
+        let id: CycleId = json["summary"]["cycle_id"].as_str().expect("an id").parse().expect("an id");
+        assert!((before..=after).contains(&id.scheduled().timestamp()), "{zone}: {id}");
+        let time = json["records"][0]["timestamp"].as_str().expect("a time");
+        let time: DateTime<Utc> = time.parse().expect("RFC 3339");
+        assert!((before..=after).contains(&time.timestamp()), "{zone}: {time}");
+
+        // The schedule of `serve` has a clock of its own.
+        let mut serving = setup.serve().await;
+        serving.cycle().await;
+        let after = Utc::now().timestamp();
+        let newest = &get_json(&serving.url("/api/latency?limit=1")).await[0];
+        let id: CycleId = newest["cycle_id"].as_str().expect("an id").parse().expect("an id");
+        assert!((before..=after).contains(&id.scheduled().timestamp()), "{zone}: {id} of serve");
+        assert_eq!(serving.terminate().await, Some(0));
+    }
 }
 
 #[tokio::test]

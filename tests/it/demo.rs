@@ -1,6 +1,8 @@
-//! `demo`: real rows within seconds, with nothing set up and nothing left behind.
+//! `demo`: real rows within seconds, with nothing set up and nothing left behind. And its mock alone.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::monitor::Setup;
 
@@ -32,4 +34,21 @@ async fn it_shows_models_of_several_providers_in_four_environments_and_leaves_on
     let left: Vec<_> =
         std::fs::read_dir(setup.folder()).expect("the folder").map(|f| f.expect("a file").file_name()).collect();
     assert_eq!(left, ["latency_data.csv"]);
+}
+
+#[tokio::test]
+async fn the_mock_alone_tells_what_to_set_and_ends_well_when_it_is_told_to() {
+    for signal in ["-TERM", "-INT"] {
+        let mut mock = Setup::new().start(&["mock", "--listen", "127.0.0.1:0"]);
+        let mut lines = BufReader::new(mock.stdout.take().expect("piped")).lines();
+        loop {
+            let line = lines.next_line().await.expect("UTF-8").expect("it says what to set");
+            if line.starts_with("PROD_USAGE_ENDPOINT=http://127.0.0.1:") {
+                break;
+            }
+        }
+        let pid = mock.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
+        assert_eq!(mock.wait().await.expect("it ended").code(), Some(0), "{signal}");
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 const CHAIN: [&str; 10] =
     ["record", "provider", "usage", "catalog", "probe", "store", "history", "query", "cycle", "http"];
 /// Use nothing of the chain, and any module may use them.
-const BELOW: [&str; 4] = ["aws", "redact", "telemetry", "tls"];
+const BELOW: [&str; 6] = ["aws", "cause", "fnv", "redact", "telemetry", "tls"];
 /// Use what they like, and no module of the chain may use them: only hosts do.
 const ABOVE: [&str; 3] = ["parameters", "parts", "settings"];
 

@@ -4,6 +4,9 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod backups;
+#[cfg(target_os = "linux")]
+mod backups_disturbed;
+mod bad_input;
 mod calibrate;
 mod check;
 mod corpora;
@@ -11,6 +14,8 @@ mod crash;
 mod cycle;
 mod demo;
 mod dependence;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod docs;
 mod faults;
 mod imports;
@@ -21,6 +26,8 @@ mod lateness;
 mod load;
 mod model;
 mod parameters;
+#[cfg(target_os = "linux")]
+mod permissions;
 mod quirks;
 mod rollups;
 mod rotation;

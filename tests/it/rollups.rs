@@ -93,6 +93,7 @@ async fn assert_rollups_are_a_cache(setup: &Setup, folder: &std::path::Path, can
             let now = fs::read_to_string(path).expect("UTF-8");
             assert_eq!(&now, text, "{}", path.display());
         }
+        setup.assert_verified().await;
         assert_eq!(serving.terminate().await, Some(0));
     }
 
@@ -105,32 +106,20 @@ async fn assert_rollups_are_a_cache(setup: &Setup, folder: &std::path::Path, can
     let fine = get(&serving, &format!("/api/series?metric=ttft_ms&step=30m&{}", window())).await;
     assert_eq!(fine["exact"], true);
     assert_eq!(serving.terminate().await, Some(0));
+    setup.assert_verified().await;
 }
 
 #[tokio::test]
 async fn days_of_the_local_file_are_added_up_once_and_rightly() {
-    let nowhere = "http://127.0.0.1:9";
-    let setup = Setup::new().with([
-        ("DEV_USAGE_ENDPOINT", nowhere),
-        ("OLLAMA_BASE_URL", nowhere),
-        ("MONITOR_INTERVAL", "3600"),
-        ("LLM_API_TIMEOUT", "1"),
-        ("LATENCY_DATA_CSV", "past/latency_data.csv"),
-    ]);
+    let setup = Setup::quiet().with([("LATENCY_DATA_CSV", "past/latency_data.csv")]);
     assert_eq!(setup.run(&made_up("days", "past")).await.code, Some(0));
     assert_rollups_are_a_cache(&setup, &setup.folder().join("past/latency_data.d"), true).await;
 }
 
 #[tokio::test]
 async fn days_of_a_bucket_are_added_up_once_and_rightly() {
-    let nowhere = "http://127.0.0.1:9";
     let server = InProcess::start().await;
-    let setup = in_bucket(Setup::new(), &server, "").with([
-        ("DEV_USAGE_ENDPOINT", nowhere),
-        ("OLLAMA_BASE_URL", nowhere),
-        ("MONITOR_INTERVAL", "3600"),
-        ("LLM_API_TIMEOUT", "1"),
-    ]);
+    let setup = in_bucket(Setup::quiet(), &server, "");
     assert_eq!(setup.run(&made_up("s3", "past")).await.code, Some(0));
     fs::rename(setup.folder().join("past/records"), server.bucket().join("records")).expect("moved");
     // The server does not give out what is not what it was given (checksums).

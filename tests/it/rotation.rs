@@ -18,6 +18,8 @@ use llm_monitor_core::{
 };
 use tempfile::TempDir;
 
+use super::support::monitor::Setup;
+
 const ROUNDS: i64 = 12;
 const CYCLES_A_DAY: i64 = 30;
 const ROWS_A_CYCLE: usize = 6;
@@ -92,4 +94,5 @@ async fn every_row_is_seen_once_while_days_move() {
     }
     let anew: Arc<dyn Store> = Arc::new(FileStore::open_read_only(&csv).expect("opens"));
     assert_eq!(read_until(anew, 0, is_done).await, rows);
+    Setup::new().with([("LATENCY_DATA_CSV", csv.to_str().expect("UTF-8"))]).assert_verified().await;
 }

@@ -37,8 +37,55 @@ async fn second_append(faults: impl IntoIterator<Item = Fault>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_append_takes_two_requests() {
-    assert_eq!(second_append([]).await, ["GET", "PUT"]);
+async fn an_append_takes_two_requests_however_long_the_history_is() {
+    const HOURS: usize = 100;
+    let server = InProcess::start().await;
+    let direct = store(swapping(server.address));
+    for hour in 0..HOURS {
+        dev(&direct.append(&cycle(60 * hour, &["dev"], 2)).await).expect("written");
+    }
+    let layer = Faults::on_puts(server.address, []).await;
+    let store = store(swapping(layer.address));
+    for minute in 0..2 {
+        let written = dev(&store.append(&cycle(60 * HOURS + minute, &["dev"], 2)).await);
+        assert_eq!(written.expect("written"), Appended::Written { rows: 2 });
+    }
+    assert_eq!(layer.methods(""), ["GET", "PUT", "GET", "PUT"], "a new hour's first cycle, and its second");
+}
+
+#[tokio::test]
+async fn an_object_for_each_cycle_takes_two_requests_however_long_the_history_is() {
+    let server = InProcess::start().await;
+    let objects = |address| S3Options { append: AppendMode::Objects, ..options(address) };
+    let direct = store(objects(server.address));
+    for hour in 0..20 {
+        dev(&direct.append(&cycle(60 * hour, &["dev"], 2)).await).expect("written");
+    }
+    let layer = Faults::on_puts(server.address, []).await;
+    let store = store(objects(layer.address));
+    for minute in 0..2 {
+        let written = dev(&store.append(&cycle(60 * 20 + minute, &["dev"], 2)).await);
+        assert_eq!(written.expect("written"), Appended::Written { rows: 2 });
+    }
+    assert_eq!(layer.methods(""), ["HEAD", "PUT", "HEAD", "PUT"]);
+}
+
+#[tokio::test]
+async fn reading_an_hour_takes_as_many_requests_whether_it_holds_one_cycle_or_sixty() {
+    let mut requests = Vec::new();
+    for cycles in [1, 60] {
+        let server = InProcess::start().await;
+        let direct = store(swapping(server.address));
+        for minute in 0..cycles {
+            dev(&direct.append(&cycle(minute, &["dev"], 2)).await).expect("written");
+        }
+        let layer = Faults::on_puts(server.address, []).await;
+        let rows = all_rows(&store(swapping(layer.address))).await;
+        assert_eq!(rows.len(), 2 * cycles);
+        requests.push(layer.methods(""));
+    }
+    // Two lists, and the object.
+    assert_eq!(requests, [["GET"; 3], ["GET"; 3]]);
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ fn every_line_of_the_example_file_is_usable_as_it_stands() {
     let text = include_str!("../../.env.example");
     let uncommented: Vec<&str> =
         text.lines().filter(|line| documented(line).is_some()).filter_map(|line| line.strip_prefix('#')).collect();
+    assert!(uncommented.len() > 35, "{} lines", uncommented.len());
     let (vars, bad) = dotenv::parse(&uncommented.join("\n"), &Vars::default());
     assert!(bad.is_empty(), "{bad:?}");
     Settings::from_vars(&vars, Host::Local).expect("the documented values are usable");
@@ -69,6 +70,7 @@ fn every_setting_is_in_the_example_file() {
             assert!(text.contains(variable), "{variable} of {provider} is missing in .env.example");
         }
     }
+    let mut found = 0;
     for file in ["monitoring", "probing", "providers", "serving", "storing"] {
         let path = format!("{}/../core/src/settings/{file}.rs", env!("CARGO_MANIFEST_DIR"));
         let source = std::fs::read_to_string(path).expect("the settings' source");
@@ -76,10 +78,12 @@ fn every_setting_is_in_the_example_file() {
         let variables =
             quoted.filter(|text| text.len() > 4 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
         for variable in variables.filter(|name| !name.starts_with("AWS_") && !name.starts_with('_')) {
+            found += 1;
             assert!(
                 names.contains(&variable) || text.contains(variable),
                 "{variable} (settings/{file}.rs) is missing in .env.example"
             );
         }
     }
+    assert!(found > 20, "{found} variables in the sources");
 }

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::support::monitor::Setup;
 
-/// How much larger the process may be after all cycles than after the first fifth: what is kept of each row for readers, with its place
-/// in the index (a bound of its own, `MEMORY_LIMIT_MB`, holds for the former), and what the allocator leaves unused. A leak of 1 KiB a
-/// cycle is more.
-const GROWTH_KIB: u64 = 2 * 1024;
-const GROWTH_BYTES_A_ROW: u64 = 256;
+/// How much more memory may be held after all cycles than after the first fifth: what is kept of each row for readers (some 93 bytes, up
+/// to `MEMORY_LIMIT_MB`) with its place in the index, and what happens to be under way. A leak of 1 KiB a cycle is more. Resident memory
+/// is printed and not judged: it holds what the C library keeps of freed memory, too, and pages of the program that were not needed before.
+const GROWTH_BYTES: u64 = 64 * 1024;
+const GROWTH_BYTES_A_ROW: u64 = 128;
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
@@ -39,8 +39,8 @@ async fn cycles_at_full_speed_leave_nothing_behind() {
     assert!(grown("tasks") <= 4, "tasks: {printed}");
     // Blocking threads come and go, at most as many as there are cores and stores.
     assert!(grown("threads") <= 8, "threads: {printed}");
-    let most_kib = GROWTH_KIB + 2 * (cycles - cycles / 5) * GROWTH_BYTES_A_ROW / 1024;
-    assert!(grown("rss_kib") <= most_kib, "memory, more than {most_kib} KiB: {printed}");
+    let most_bytes = GROWTH_BYTES + 2 * (cycles - cycles / 5) * GROWTH_BYTES_A_ROW;
+    assert!(grown("heap_bytes") <= most_bytes, "memory, more than {most_bytes} bytes: {printed}");
     let rows = setup.csv().lines().count() as u64;
     assert_eq!(rows, 1 + 2 * cycles, "a header, and a row for each probe");
 }

@@ -1,6 +1,9 @@
 //! `mock-history`, `verify`, `export`, `import` and `backup`, as a person uses them.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -54,6 +57,34 @@ async fn a_made_up_past_is_the_same_in_every_layout_and_verifies_clean() {
     assert!(again.stderr.contains("one.csv is there already"), "{}", again.stderr);
 }
 
+/// Days, and the folder in which `prod` has its rollups.
+async fn with_a_place_for_rollups() -> (Setup, PathBuf) {
+    let setup = Setup::new();
+    made_up(&setup, ".", &["--layout", "days"]).await;
+    let rollups = setup.folder().join("latency_data.d/rollups/environment=prod");
+    fs::create_dir_all(&rollups).expect("a folder");
+    (setup, rollups)
+}
+
+#[tokio::test]
+async fn verify_tells_of_a_damaged_rollup_and_calls_it_no_problem() {
+    let (setup, rollups) = with_a_place_for_rollups().await;
+    fs::write(rollups.join("date=2026-11-23.csv"), "hour,model_name\n").expect("written");
+    let verified = setup.run(&["verify"]).await;
+    assert_eq!(verified.code, Some(0), "{}", verified.stdout);
+    let note = "environment=prod/date=2026-11-23.csv: this rollup is of another version or not as it was written";
+    assert!(verified.stdout.contains(note), "{}", verified.stdout);
+}
+
+#[tokio::test]
+async fn verify_goes_on_where_a_rollup_vanishes_after_it_was_listed() {
+    let (setup, rollups) = with_a_place_for_rollups().await;
+    // Listed, and not there when it is read.
+    std::os::unix::fs::symlink("nowhere", rollups.join("date=2026-11-23.csv")).expect("a link");
+    let verified = setup.run(&["verify"]).await;
+    assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
+}
+
 #[tokio::test]
 async fn verify_names_every_kind_of_damage_by_file_and_line() {
     let setup = Setup::new();
@@ -97,21 +128,9 @@ async fn verify_names_every_kind_of_damage_by_file_and_line() {
     assert!(none.stderr.contains("cannot read nothing.csv"), "{}", none.stderr);
 }
 
-/// `serve` that probes nothing but what is refused at once, once an hour.
-fn quiet(setup: Setup) -> Setup {
-    let nowhere = "http://127.0.0.1:9";
-    setup.with([
-        ("DEV_USAGE_ENDPOINT", nowhere),
-        ("OLLAMA_BASE_URL", nowhere),
-        ("MONITOR_INTERVAL", "3600"),
-        ("LLM_API_TIMEOUT", "1"),
-        ("API_TOKEN", "t"),
-    ])
-}
-
 #[tokio::test]
 async fn export_gives_what_the_api_gives_while_serve_runs() {
-    let setup = quiet(Setup::new());
+    let setup = Setup::quiet().with([("API_TOKEN", "t")]);
     made_up(&setup, "latency_data.csv", &[]).await;
     let mut serving = setup.serve().await;
     serving.cycle().await;
@@ -159,7 +178,7 @@ async fn an_exported_file_is_whole_and_safe_and_never_the_store() {
     assert!(safe.contains("\n'=cmd|") && safe.contains(",'@SUM(A1),") && safe.lines().count() == 3, "{safe}");
     for (args, said) in [
         (["export", "--output", "latency_data.csv"], "this is the store's own file"),
-        (["export", "--output", "no/such/folder.csv"], "cannot write no/such/folder.csv"),
+        (["export", "--output", "no/such/folder.csv"], "no/such/folder.csv: cannot be written: "),
         (["export", "--from", "yesterday"], "expected a time like"),
         (["export", "--status", "maybe"], "a status is success or error"),
     ] {

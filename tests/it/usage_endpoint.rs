@@ -1,4 +1,4 @@
-//! A usage endpoint that is down, slow or speaks nonsense: a list is used instead, a warning says so, `/health` too.
+//! A usage endpoint that is down, slow or speaks nonsense: another catalog is used instead, a warning says so, `/health` too.
 
 use llm_monitor::mock::{Behaviour, Mock, MockConfig, MockServer};
 use llm_monitor_core::{provider::Provider, record::Environment};
@@ -64,13 +64,13 @@ async fn the_last_good_list_holds_while_the_endpoint_is_down_also_after_a_restar
     serving.cycle().await;
     assert_eq!(catalog_health(&serving).await.0, "usage_endpoint");
     usage.answers(500, "down");
-    serving.wait_for("the last good list").await;
+    serving.wait_for("the last good catalog").await;
     serving.cycle().await;
     assert_eq!(catalog_health(&serving).await.0, "last_good");
     serving.kill().await;
 
     let mut serving = setup.serve().await;
-    serving.wait_for("the last good list").await;
+    serving.wait_for("the last good catalog").await;
     serving.cycle().await;
     let newest = get_json(&serving.url("/api/latency?limit=1&environment=dev")).await;
     assert_eq!((newest[0]["model_name"].as_str(), newest[0]["cost"].is_null()), (Some("gpt-own"), false), "{newest}");
@@ -89,7 +89,7 @@ async fn a_day_that_begins_without_use_goes_on_with_the_models_of_the_day_before
     assert_eq!((model["monitored"].as_bool(), daily_cost), (Some(true), Some(0.0)), "{model}");
 
     usage.answers_of_other_days(500, "down");
-    serving.wait_for("the last good list").await;
+    serving.wait_for("the last good catalog").await;
     serving.cycle().await;
     assert_eq!(catalog_health(&serving).await.0, "last_good");
 }

@@ -38,6 +38,7 @@ async fn it_prints_what_the_summary_says_and_exits_with_0_when_all_is_well() {
     assert!(!ended.stdout.contains('\u{1b}'), "no terminal, no escapes: {}", ended.stdout);
     assert!(ended.stdout.contains("✓ 4 working"), "{}", ended.stdout);
     let summary = get_json(&serving.url("/api/summary")).await;
+    assert_eq!(summary["groups"].as_array().map(Vec::len), Some(4), "{summary}");
     for group in summary["groups"].as_array().expect("groups") {
         for metric in ["ttft_ms", "latency_ms"] {
             let ms = |name: &str| group[metric][name].as_f64().expect("a figure");
@@ -136,7 +137,7 @@ async fn server(answers: Answers) -> String {
                 }},
             }),
             "/api/summary" => json!({"groups": [{
-                "environment": "prod", "model_name": answers.name, "simulated": false, "successes": 20, "failures": 0,
+                "environment": "prod", "model_name": answers.name, "simulated": false, "count": 20, "successes": 20, "failures": 0,
                 "success_rate": 1.0, "ttft_ms": distribution, "latency_ms": distribution,
                 "last_record": {
                     "timestamp": ago(answers.last_probe), "status": "success", "error_kind": null, "error_message": null

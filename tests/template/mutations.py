@@ -49,7 +49,9 @@ MUTATIONS = [
     ("a secret forgotten", "                  - !Sub arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${QaUsageTokenParameter}\n", "", "test_it_reads_each_secret"),
     ("any log", "Resource: !GetAtt ApiLogs.Arn", "Resource: !Sub arn:aws:logs:*:*:log-group:/aws/lambda/*", "test_each_writes_its_own_log"),
     ("keys for anything", "kms:ViaService", "kms:CallerAccount", "test_keys_are_used_through"),
+    ("rollups without their key", "Action: [kms:Decrypt, kms:GenerateDataKey]", "Action: [kms:Decrypt]", "test_who_may_write"),
     # The gateway.
+    ("metrics for everyone", "RouteKey: GET /metrics\n      AuthorizationType: JWT", "RouteKey: GET /metrics\n      AuthorizationType: NONE", "test_a_jwt_guards"),
     ("POST passes", "Condition: PostIsOff\n    Properties:\n      ApiId: !Ref HttpApi\n      RouteKey: POST", "Condition: PostIsOn\n    Properties:\n      ApiId: !Ref HttpApi\n      RouteKey: POST", "test_it_refuses_post"),
     ("the JWT guards nothing", "[UseJwt, JWT, NONE]", "[UseJwt, NONE, NONE]", "test_a_jwt_guards"),
     ("the old payload format", 'PayloadFormatVersion: "2.0"', 'PayloadFormatVersion: "1.0"', "test_every_route_reaches"),

@@ -3,7 +3,7 @@
 const TOKEN = "llm-monitor-token";
 
 /** A request that got no usable answer. */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, message, requestId = "") {
     super(message);
     this.status = status;

@@ -1,5 +1,5 @@
 // What the page shows, part by part. Each part loads on its own, so that one failing answer leaves the others in place; what was
-// there stays until what is new has come.
+// there stays until what is new has come, and where that fails, only if it was asked for the same.
 
 import { get } from "./api.js";
 import { comparisonOf, groupOf, healthOf, seriesOf } from "./answers.js";
@@ -21,10 +21,14 @@ function stepOf(view, count) {
   return Math.max(1, Math.ceil(seconds / count / unit)) * unit;
 }
 
-/** A request is given up when a newer one of the same part starts. */
+/**
+ * A request is given up when a newer one of the same part starts. `about`: the fields of the view that its value is of: one
+ * environment's figures never stand under another's name because a request failed.
+ */
 class Part {
-  constructor(load) {
+  constructor(load, about = []) {
     this.load = load;
+    this.about = about;
     this.value = undefined;
     this.error = null;
     this.at = 0;
@@ -34,12 +38,15 @@ class Part {
     this.controller?.abort();
     const controller = new AbortController();
     this.controller = controller;
+    const asked = JSON.stringify(this.about.map((field) => view[field]));
     try {
       const value = await this.load(view, { signal: controller.signal });
       if (this.controller !== controller) return;
-      Object.assign(this, { value, error: null, at: Date.now() });
+      Object.assign(this, { value, error: null, at: Date.now(), asked });
     } catch (error) {
-      if (error.name !== "AbortError" && this.controller === controller) this.error = error;
+      if (error.name === "AbortError" || this.controller !== controller) return;
+      this.error = error;
+      if (this.asked !== asked) this.value = undefined;
     }
   }
 }
@@ -53,38 +60,38 @@ export const parts = {
   summary: new Part(async (view, options) => {
     const answer = await get("api/summary", { ...scope(view), group_by: "environment,model" }, options);
     return answer.groups.map(groupOf);
-  }),
+  }, ["window"]),
   sparks: new Part(async (view, options) => {
     const seconds = stepOf(view, SPARK_BUCKETS);
     return seriesOf(await get("api/series", { ...scope(view), from: iso(view.dataFrom), metric: view.metric, percentile: "p95", step: `${seconds}s` }, options));
-  }),
+  }, ["window", "metric"]),
   trend: new Part(async (view, options) =>
-    seriesOf(await get("api/series", { ...scope(view), from: iso(view.dataFrom), environment: view.env, metric: view.metric, percentile: view.percentile, step: `${view.step}s` }, options))),
+    seriesOf(await get("api/series", { ...scope(view), from: iso(view.dataFrom), environment: view.env, metric: view.metric, percentile: view.percentile, step: `${view.step}s` }, options)), ["window", "env", "metric", "percentile", "step"]),
   /** Of every environment, for how often cycles come and how late probes start. */
   recent: new Part((view, options) => get("api/latency", { limit: RECENT_ROWS }, options)),
   beats: new Part(async (view, options) => {
     const { env } = view;
     if (view.isBeatACycle) {
-      return { env, records: await get("api/latency", { ...range(view), environment: env, limit: MAX_ROWS }, options) };
+      return { records: await get("api/latency", { ...range(view), environment: env, limit: MAX_ROWS }, options) };
     }
     const step = stepOf(view, BEATS);
     const answer = await get("api/series", { ...scope(view), from: iso(view.dataFrom), environment: env, metric: "success_rate", step: `${step}s` }, options);
-    return { env, ...seriesOf(answer) };
-  }),
-  failures: new Part((view, options) => get("api/latency", { ...range(view), environment: view.env, status: "error", limit: FAILURE_ROWS }, options)),
+    return seriesOf(answer);
+  }, ["window", "env"]),
+  failures: new Part((view, options) => get("api/latency", { ...range(view), environment: view.env, status: "error", limit: FAILURE_ROWS }, options), ["window", "env"]),
   costs: new Part((view, options) => get("api/costs", {}, options)),
   detail: new Part(async (view, options) => {
     if (!view.open) return null;
     const records = await get("api/latency", { ...range(view), environment: view.env, model: view.open, limit: DETAIL_ROWS }, options);
     return { name: view.open, records };
-  }),
+  }, ["window", "env", "open"]),
   /** The open model here against each of the other environments. */
   compare: new Part(async (view, options) => {
     if (!view.open) return null;
     const others = view.names.filter((name) => name !== view.env);
     const answers = await Promise.all(others.map((b) => get("api/compare", { ...scope(view), a: view.env, b, metric: view.metric, model: view.open }, options)));
     return { name: view.open, env: view.env, metric: view.metric, sides: others.map((other, index) => comparisonOf(other, answers[index])) };
-  }),
+  }, ["window", "env", "metric", "open"]),
   oldest: new Part((view, options) => get("api/latency", { order: "asc", limit: 1 }, options)),
 };
 

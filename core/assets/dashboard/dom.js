@@ -9,8 +9,8 @@ const known = new WeakMap();
 /**
  * Describes an element.
  * @param {string} tag "div", "svg", …
- * @param {object|null} props attributes; `key` among siblings; `on: {click: …}`; `style: {"--x": "1"}`; `mounted: node => …`
- *   is called once; `own: true` leaves the children to whoever mounted it.
+ * @param {object|null} props attributes; `key` among siblings; `on: {click: …}`; `style: {"--x": "1"}`; `own: true` leaves the
+ *   children to others.
  */
 export function h(tag, props, ...children) {
   return { tag, props: props ?? {}, children: children.flat(Infinity).filter((child) => child != null && child !== false) };
@@ -29,17 +29,15 @@ function patchChildren(parent, wanted) {
     if (key === undefined) loose.push(node);
     else keyed.set(key, node);
   }
+  const nodes = wanted.map((child) => match(child, keyed, loose) ?? create(child, parent));
+  // What goes goes first: else all that follows it would be moved before it, and what is moved loses focus and scroll position.
+  const staying = new Set(nodes);
+  for (const node of [...parent.childNodes]) if (!staying.has(node)) node.remove();
   let next = parent.firstChild;
-  for (const child of wanted) {
-    const node = match(child, keyed, loose) ?? create(child, parent);
+  for (const [index, node] of nodes.entries()) {
     if (node === next) next = next.nextSibling;
     else parent.insertBefore(node, next);
-    patch(node, child);
-  }
-  while (next) {
-    const gone = next;
-    next = next.nextSibling;
-    gone.remove();
+    patch(node, wanted[index]);
   }
 }
 
@@ -77,7 +75,7 @@ function patch(node, child) {
   for (const name of new Set([...Object.keys(memory.props), ...Object.keys(child.props)])) {
     const value = child.props[name];
     if (name === "style") patchStyle(node, memory.props.style ?? {}, value ?? {});
-    else if (!["key", "on", "mounted", "own", "value"].includes(name) && memory.props[name] !== value) set(node, name, value);
+    else if (!["key", "on", "own", "value"].includes(name) && memory.props[name] !== value) set(node, name, value);
   }
   memory.props = child.props;
   if (!child.props.own) patchChildren(node, child.children);
@@ -85,7 +83,6 @@ function patch(node, child) {
   if ("value" in child.props && node.value !== child.props.value && (isNew || node !== document.activeElement || node.localName === "select")) {
     node.value = child.props.value;
   }
-  if (isNew) child.props.mounted?.(node);
 }
 
 function set(node, name, value) {

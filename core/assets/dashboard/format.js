@@ -5,7 +5,6 @@ const THIN = " ";
 export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const dayAndClock = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const dayAndSecond = new Intl.DateTimeFormat("en-GB", {
   day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit",
 });
@@ -81,7 +80,6 @@ export function age(seconds) {
 }
 
 export const time = (date) => clock.format(date);
-export const dayTime = (date) => dayAndClock.format(date);
 export const dayTimeSecond = (date) => dayAndSecond.format(date);
 /** A calendar day (UTC, as usage endpoints count them) from `YYYY-MM-DD`. */
 export const day = (date) => calendarDay.format(new Date(`${date.slice(0, 10)}T00:00:00Z`));

@@ -6,8 +6,8 @@ import { STEPS, WINDOWS, span, state } from "./state.js";
 import { STATES, stateOf } from "./status.js";
 import { BEATS, beatsOf, intervalOf } from "./views/heartbeat.js";
 
-/** The order in which teams name their stages; others follow by name. */
-const STAGES = ["dev", "development", "test", "qa", "staging", "preprod", "prod", "production"];
+/** The order in which teams name their environments; others follow by name. */
+const ORDER = ["dev", "development", "test", "qa", "staging", "preprod", "prod", "production"];
 /** About as many buckets as a chart can show. */
 const BUCKETS = 170;
 
@@ -21,6 +21,7 @@ export function question() {
   const dataFrom = oldest != null && oldest < to ? Math.max(from, oldest) : from;
   return {
     names, env, from, to, isOpen, windowId, dataFrom,
+    window: `${windowId} ${state.from} ${state.to}`,
     step: stepSeconds(to - dataFrom),
     metric: state.metric, percentile: state.percentile, open: state.open,
     isSimple: parts.health.value?.mode === "simple",
@@ -33,11 +34,13 @@ export function viewOf() {
   const { names, env } = asked;
   const health = parts.health.value;
   const sinceHealth = (Date.now() - parts.health.at) / 1000;
-  const unreachable = parts.health.error;
+  // A gateway may want its token for /health too: that is an answer.
+  const unreachable = parts.health.error?.status === 401 ? null : parts.health.error;
+  const unread = parts.summary.value === undefined && parts.summary.error ? `The figures of this window did not come: ${parts.summary.error.message}` : null;
   const interval = intervalOf(parts.recent.value ?? []);
   // As /health has it: three intervals, and never under 90 s.
   const staleAfter = interval == null ? null : Math.max(3 * interval, 90);
-  const newsOf = (name) => ({ ...environmentHealth(name, { health, unreachable, sinceHealth }), staleAfter, isListed: parts.models.value?.get(name)?.size > 0 });
+  const newsOf = (name) => ({ ...environmentHealth(name, { health, unreachable, unread, sinceHealth }), staleAfter, isListed: parts.models.value?.get(name)?.size > 0 });
   const groups = new Map((parts.summary.value ?? []).map((group) => [key(group.environment, group.name), group]));
   const begun = (parts.sparks.value?.times ?? []).filter((time) => time <= asked.to).length;
   const sparks = new Map((parts.sparks.value?.columns ?? []).map((column) => [key(column.environment, column.name), column.values.slice(0, begun)]));
@@ -48,7 +51,7 @@ export function viewOf() {
     const model = parts.models.value?.get(environment)?.get(name);
     if (group?.last) group.last.ageSeconds = Date.now() / 1000 - group.last.at / 1000;
     const known = newsOf(environment);
-    return { name, group, model, state: stateOf(group, model, asked.isOpen ? known : { reason: null }), spark: sparks.get(key(environment, name)), isSimulated: model?.simulated ?? group?.isSimulated ?? false };
+    return { name, group, model, state: stateOf(group, model, asked.isOpen ? known : { reason: unread }), spark: sparks.get(key(environment, name)), isSimulated: model?.simulated ?? group?.isSimulated ?? false };
   };
   const rows = allNames.map((name) => cell(env, name)).filter(({ state: { id } }) => id !== "absent");
   const environments = names.map((name) => {
@@ -68,7 +71,7 @@ export function viewOf() {
     ...asked, parts, health, unreachable, interval, environments, rows, cell, names: allNames, total,
     environment: newsOf(env),
     isSimulated: rows.some(({ isSimulated }) => isSimulated),
-    needsToken: ["models", "summary", "oldest", "recent"].some((name) => parts[name].error?.status === 401),
+    needsToken: ["health", "models", "summary", "oldest", "recent"].some((name) => parts[name].error?.status === 401),
     loadedAt: parts.summary.at ? new Date(parts.summary.at) : null,
     fastest: byTtft[0], slowest: byTtft.length > 1 ? byTtft.at(-1) : undefined,
     beats: rows.filter(({ model }) => model?.monitored ?? true).map((row) => ({ ...row, beats: beats.get(row.name) ?? [] })).filter((row) => row.beats.length > 0),
@@ -109,7 +112,7 @@ function stepSeconds(seconds) {
 }
 
 function environmentNames() {
-  const rank = (name) => (STAGES.indexOf(name) + STAGES.length + 1) % (STAGES.length + 1);
+  const rank = (name) => (ORDER.indexOf(name) + ORDER.length + 1) % (ORDER.length + 1);
   return [...(parts.health.value?.environments.keys() ?? [])].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
 }
 
@@ -126,14 +129,14 @@ function modelNames() {
   return [...names].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
-function environmentHealth(name, { health, unreachable, sinceHealth }) {
+function environmentHealth(name, { health, unreachable, unread, sinceHealth }) {
   if (unreachable) return { reason: "The monitor does not answer." };
   const environment = health?.environments.get(name);
   if (!environment) return { reason: health ? `The monitor has no environment “${name}”.` : "Not known yet." };
   if (environment.status === "stale") return { reason: environment.problems.join(" ") || "The last cycle is overdue." };
   if (environment.status === "unavailable") return { reason: "The store cannot be read." };
   if (sinceHealth > 180) return { reason: `This page has had no news for ${format.age(sinceHealth)}.` };
-  return { reason: null };
+  return { reason: unread };
 }
 
 function totalOf(groups) {

@@ -56,7 +56,7 @@ impl Plan {
         Catalog { source: Source::LastGood, problems: vec![problem], models: models.collect(), ..last.clone() }
     }
 
-    /// The built-in list, where the endpoint never answered.
+    /// The built-in catalog, where the endpoint never answered.
     pub fn built_in(&self, problem: String) -> Catalog {
         Catalog {
             environment: self.environment.to_string(),

@@ -73,11 +73,11 @@ pub type Accesses = BTreeMap<Provider, Access>;
 pub struct Catalog {
     /// Its environment's name.
     pub environment: String,
-    /// Where the list comes from.
+    /// Where it comes from.
     pub source: Source,
     /// When the usage endpoint last answered; `None` if it never did.
     pub fetched_at: Option<DateTime<Utc>>,
-    /// Why the list is not fresh, or which entries were skipped, in words for a person; empty when all is well.
+    /// Why it is not fresh, or which entries were skipped, in words for a person; empty when all is well.
     pub problems: Vec<String>,
     /// Derived from another environment's (simple mode).
     pub simulated: bool,
@@ -85,7 +85,7 @@ pub struct Catalog {
     pub models: Vec<CatalogModel>,
 }
 
-/// Where a catalog's list of models comes from.
+/// Where a catalog comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -93,7 +93,7 @@ pub enum Source {
     UsageEndpoint,
     /// The endpoint's last good answer; it fails now.
     LastGood,
-    /// The built-in list; the endpoint never answered.
+    /// The models built in; the endpoint never answered.
     BuiltIn,
 }
 

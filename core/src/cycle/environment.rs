@@ -163,8 +163,8 @@ impl MeasuredEnvironment {
                 }
                 let problem = error.to_string();
                 let (catalog, instead) = match &memory.last_good {
-                    Some(last) => (self.measured.plan.from_last_good(last, problem), "the last good list"),
-                    None => (self.measured.plan.built_in(problem), "the built-in list"),
+                    Some(last) => (self.measured.plan.from_last_good(last, problem), "the last good catalog"),
+                    None => (self.measured.plan.built_in(problem), "the built-in catalog"),
                 };
                 warn!(%environment, %error, "usage endpoint of {environment}: {error}; using {instead}");
                 catalog
@@ -172,7 +172,7 @@ impl MeasuredEnvironment {
         }
     }
 
-    /// Keeps `catalog` in the store if it differs from what is there. A failure is logged: it costs no measurement.
+    /// Keeps `catalog` in the store if it differs from what is there. A failure is logged: it costs no probe.
     pub(super) async fn save_catalog(&self, stages: &Stages, environment: &Environment, catalog: &Catalog) {
         if !stages.shard.is_first() {
             return;
@@ -190,7 +190,7 @@ impl MeasuredEnvironment {
         }
     }
 
-    /// Keeps what the endpoint said, as far as it changed. A failure is logged: it costs no measurement.
+    /// Keeps what the endpoint said, as far as it changed. A failure is logged: it costs no probe.
     async fn keep_usage(&self, stages: &Stages, day: NaiveDate, report: &Report) {
         if !stages.shard.is_first() {
             return;

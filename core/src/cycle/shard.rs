@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use crate::record::Environment;
+use crate::{fnv, record::Environment};
 
 /// One of several monitors that share a cycle's work: each sends the probes of its share of the pairs (an environment and a
 /// model), and all shares together are all pairs.
@@ -52,11 +52,9 @@ impl FromStr for Shard {
     }
 }
 
-/// FNV-1a, its halves folded so that the last bits depend on all of it.
+/// Its halves folded, so that the last bits depend on all of it.
 fn stable_hash(bytes: &[u8]) -> u64 {
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let hash = fnv::hash(bytes);
     hash ^ (hash >> 32)
 }
 

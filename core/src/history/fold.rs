@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 
 use super::{
-    Cell, History,
+    Cell, Grain, History,
     rollup::{Day, FinishedDay, start_of},
     scan::Window,
 };
@@ -61,7 +61,7 @@ pub struct Rows<'a, W> {
 pub trait Collect {
     /// Takes one row.
     fn row(&mut self, row: &TableRow<'_>);
-    /// Takes an hour of one model's rows, added up.
+    /// Takes an hour (or a whole day) of one model's rows, added up.
     fn cell(&mut self, cell: &Cell<'_>);
 }
 
@@ -84,12 +84,13 @@ impl History {
         }
     }
 
-    /// As [`fold`](Self::fold), but finished days of a window longer than [`EXACT_UP_TO`] come as hours, with `metrics`. Says
-    /// whether every row was looked at itself.
+    /// As [`fold`](Self::fold), but finished days of a window longer than [`EXACT_UP_TO`] come as hours (or, where `grain`
+    /// allows and all of it is wanted, as one), with `metrics`. Says whether every row was looked at itself.
     pub async fn collect<T: Collect>(
         &self,
         rows: &Rows<'_, impl Fn(&str) -> bool>,
         metrics: &[Metric],
+        grain: Grain,
         start: impl Fn() -> T,
     ) -> Result<(T, bool), FoldError> {
         let window = rows.scope.from.zip(rows.scope.to).filter(|(from, to)| *to - *from > EXACT_UP_TO);
@@ -98,7 +99,7 @@ impl History {
         };
         let mut attempt = 1;
         loop {
-            match self.collect_once(rows, (from, to), metrics, start()).await {
+            match self.collect_once(rows, (from, to), metrics, grain, start()).await {
                 Err(FoldError::Store(StoreError::Changed { .. })) if attempt < ATTEMPTS => attempt += 1,
                 result => return result,
             }
@@ -176,12 +177,16 @@ impl History {
         rows: &Rows<'_, impl Fn(&str) -> bool>,
         (from, to): (DateTime<Utc>, DateTime<Utc>),
         metrics: &[Metric],
+        grain: Grain,
         mut total: T,
     ) -> Result<(T, bool), FoldError> {
         let segments = self.segments(rows.scope).await?;
         let plan = Plan::of(&segments, from, to, Utc::now());
         let asked = rows.scope.environments.as_deref();
-        let days = stream::iter(plan.days).map(async |(day, hours)| (self.days(&day, asked, metrics).await, hours));
+        let days = stream::iter(plan.days).map(async |(day, hours)| {
+            let grain = if day.is_whole(hours) { grain } else { Grain::Hour };
+            (self.days(&day, asked, metrics, grain).await, hours)
+        });
         let mut days = days.buffered(DAYS_AHEAD);
         let mut is_exact = true;
         while let Some((found, (from, to))) = days.next().await {

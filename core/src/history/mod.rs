@@ -12,14 +12,14 @@ mod skip;
 mod skipped;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::{
     record::{Environment, csv},
@@ -28,10 +28,13 @@ use crate::{
 
 pub use fold::{Collect, EXACT_UP_TO, FoldError, Rows};
 pub use parsed::{Position, Row};
-pub use rollup::{Bin, Cell, Counts, Last, Phases, RELATIVE_ERROR, SeriesName, Values, bin_of, value_of};
-pub use scan::{Direction, Scan};
+pub use rollup::{
+    Cell, Counts, Grain, KeptValues, Last, PackedBins, Phases, RELATIVE_ERROR, SeriesName, Values, bin_of,
+    is_intact_rollup, value_of,
+};
+pub use scan::{Direction, RowFilter, Scan};
 
-use cache::Cache;
+use cache::{Cache, Kept};
 use parsed::Parsed;
 use scan::Window;
 use skip::RowCounts;
@@ -45,6 +48,9 @@ const PARSE_INLINE_BYTES: usize = 64 * 1024;
 
 /// Segments from this size on are read in pieces, if the store divides them.
 const DIVIDED_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Segments that one thread brings into order before it asks for more.
+const ADOPTED_AT_ONCE: usize = 16;
 
 /// Segments that are parsed at the same time: more would only take memory from each other.
 const PARSED_AT_ONCE: usize = 4;
@@ -61,6 +67,8 @@ pub struct History {
     rolling: Semaphore,
     /// Environments whose rollups were made here.
     rolled: Mutex<BTreeSet<Environment>>,
+    /// What the store had decoded already was taken over.
+    adopted: OnceCell<()>,
 }
 
 impl History {
@@ -75,6 +83,7 @@ impl History {
             counts: RowCounts::default(),
             rolling: Semaphore::new(1),
             rolled: Mutex::default(),
+            adopted: OnceCell::new(),
         }
     }
 
@@ -91,7 +100,26 @@ impl History {
 
     /// The segments that may hold rows of `scope`.
     async fn segments(&self, scope: &Scope) -> Result<Vec<Segment>, StoreError> {
+        self.adopted.get_or_init(|| self.adopt()).await;
         self.store.segments(scope).await
+    }
+
+    /// Keeps what the store has decoded already, the newest at last: what there is no room for are the oldest.
+    async fn adopt(&self) {
+        let mut decoded = self.store.take_decoded().await;
+        let mut sorted = Vec::new();
+        while !decoded.is_empty() {
+            let behind = decoded.split_off(decoded.len().min(ADOPTED_AT_ONCE));
+            let some = std::mem::replace(&mut decoded, behind);
+            let sort = || some.into_iter().map(|(segment, table)| (segment, Parsed::new(table))).collect::<Vec<_>>();
+            sorted.push(tokio::task::spawn_blocking(sort));
+        }
+        for some in sorted {
+            for (segment, parsed) in some.await.unwrap_or_default() {
+                self.counts.note(&segment, &parsed);
+                self.cache.hold(&segment.name, &segment.identity, Kept::Rows(Arc::new(parsed)));
+            }
+        }
     }
 
     /// Whether `segment` is better read in pieces.
@@ -120,6 +148,15 @@ impl History {
     /// A segment's rows. Concurrent callers for one segment share one read.
     async fn load(&self, segment: &Segment) -> Result<Arc<Parsed>, StoreError> {
         self.cache.get_or_load(segment, || self.parse(segment)).await
+    }
+
+    /// The same for a reader that goes through many segments once: what is not kept already is not kept for it, so that it
+    /// neither takes memory nor drives out what others ask for again.
+    async fn load_once(&self, segment: &Segment) -> Result<Arc<Parsed>, StoreError> {
+        match self.cache.held(&segment.name, &segment.identity) {
+            Some(Kept::Rows(parsed)) => Ok(parsed),
+            _ => self.parse(segment).await.map(Arc::new),
+        }
     }
 
     async fn parse(&self, segment: &Segment) -> Result<Parsed, StoreError> {

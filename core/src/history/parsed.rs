@@ -4,7 +4,10 @@ use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use crate::record::{CycleId, Environment, Label, Record, Table, TableRow, csv};
+use crate::{
+    fnv,
+    record::{CycleId, Environment, Label, Record, Table, TableRow, csv},
+};
 
 /// A segment's rows, oldest first.
 #[derive(Debug)]
@@ -168,6 +171,11 @@ impl Row {
         self.get().is_success()
     }
 
+    /// Derived instead of measured.
+    pub fn is_simulated(&self) -> bool {
+        self.get().label().simulated
+    }
+
     /// The cycle that measured it.
     pub fn cycle_id(&self) -> Option<CycleId> {
         self.get().cycle_id()
@@ -246,10 +254,9 @@ fn compare_to(row: &TableRow<'_>, position: &Position) -> Ordering {
         .then_with(|| fingerprint(row).cmp(&position.fingerprint))
 }
 
-/// FNV-1a over the row as we would write it: the same in every process and on every platform. Costly, so only looked at
-/// when all else is equal.
+/// The hash of the row as we would write it: the same in every process. Costly, so only looked at when all else is equal.
 fn fingerprint(row: &TableRow<'_>) -> u64 {
     let mut text = Vec::with_capacity(256);
     csv::encode(&row.to_record(), &mut text);
-    text.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv::hash(&text)
 }

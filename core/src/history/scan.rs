@@ -1,31 +1,36 @@
 //! Rows of many segments as one sequence in exact time order, opening a segment only when its turn may have come.
 
-use std::{
-    cmp::Ordering,
-    collections::{BinaryHeap, VecDeque},
-    ops::Range,
-    sync::Arc,
-};
+mod days;
+mod merge;
+
+use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::try_join_all;
 
 use super::{
     History,
-    parsed::{Parsed, Position, Row},
+    parsed::{Position, Row},
+    rollup::start_of,
 };
 use crate::{
     record::Environment,
     store::{Scope, Segment, StoreError},
 };
 
+pub use days::RowFilter;
+
+pub(super) use days::{KnownDays, Wanted};
+use merge::Merge;
+
 /// How often a scan lists again when segments change under it, without getting any further, before it gives up.
 const RELISTS_AT_MOST: u32 = 8;
 
-/// Segments that are read at the same time.
-const READ_AHEAD: usize = 8;
+/// Rows that are looked at in one go before other requests get their turn.
+const ROWS_BETWEEN_YIELDS: u32 = 4096;
 
-/// The stretches of time that are listed one after the other, counted from where the scan starts; all the rest comes last.
+/// The stretches of time that are listed one after the other, counted from where the scan starts, each up to a midnight
+/// (rollups tell of whole days); all the rest comes last.
 /// Most readers want the newest day, and listing a year of objects for it would cost more than reading them.
 const LISTED_FIRST: [TimeDelta; 2] = [TimeDelta::days(1), TimeDelta::days(8)];
 
@@ -47,6 +52,10 @@ pub struct Scan<'a> {
     direction: Direction,
     windows: VecDeque<Window>,
     merge: Option<Merge>,
+    /// What rollups tell of the window's days; `None` where they would save no work.
+    days: Option<KnownDays>,
+    filter: Option<Arc<dyn RowFilter>>,
+    is_once: bool,
     /// Where to go on: after what was given, then after the last row before the segments were listed again.
     position: Option<Position>,
     last: Option<Row>,
@@ -74,26 +83,6 @@ impl Window {
     }
 }
 
-/// The segments of one window: some open, some whose turn has not come.
-#[derive(Debug)]
-struct Merge {
-    window: Window,
-    /// The next to open is the last.
-    pending: Vec<Segment>,
-    open: BinaryHeap<Run>,
-    /// The row that came out last, and which copy of its kind it was; also of rows before the position.
-    previous: Option<Row>,
-}
-
-/// An open segment, standing at a row.
-#[derive(Debug)]
-struct Run {
-    row: Row,
-    parsed: Arc<Parsed>,
-    rest: Range<usize>,
-    direction: Direction,
-}
-
 impl<'a> Scan<'a> {
     pub(super) fn new(history: &'a History, scope: Scope, direction: Direction, position: Option<Position>) -> Self {
         let mut whole = Window { from: scope.from, to: scope.to };
@@ -115,6 +104,9 @@ impl<'a> Scan<'a> {
             at_first: (windows.clone(), position.clone()),
             windows,
             merge: None,
+            days: None,
+            filter: None,
+            is_once: false,
             position,
             last: None,
             relists: 0,
@@ -123,7 +115,19 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Passes over the first `rows` rows, most of them without looking at them.
+    /// Only rows that `filter` lets through.
+    #[must_use]
+    pub fn only(self, filter: Arc<dyn RowFilter>) -> Self {
+        Self { filter: Some(filter), ..self }
+    }
+
+    /// Goes through its rows as nobody will again soon: segments are not kept for it.
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self { is_once: true, ..self }
+    }
+
+    /// Passes over the first `rows` of the rows that are wanted, most of them without looking at them.
     #[must_use]
     pub fn skipping(self, rows: u64) -> Self {
         Self { to_skip: rows, to_skip_at_first: rows, ..self }
@@ -131,8 +135,14 @@ impl<'a> Scan<'a> {
 
     /// The next row; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Row>, StoreError> {
+        let mut looked_at: u32 = 0;
         loop {
+            looked_at = looked_at.wrapping_add(1);
+            if looked_at.is_multiple_of(ROWS_BETWEEN_YIELDS) {
+                tokio::task::yield_now().await;
+            }
             match self.step().await {
+                Ok(Some(row)) if self.filter.as_ref().is_some_and(|filter| !filter.matches(&row)) => {}
                 Ok(Some(_)) if self.to_skip > 0 => self.to_skip -= 1,
                 Ok(Some(row)) => {
                     self.relists = 0;
@@ -153,10 +163,14 @@ impl<'a> Scan<'a> {
                 none => match self.windows.front() {
                     Some(window) => {
                         let scope = Scope { environments: self.environments.clone(), from: window.from, to: window.to };
-                        let mut segments = self.history.segments(&scope).await?;
+                        let segments = self.history.segments(&scope).await?;
                         let mut window = *window;
-                        if self.to_skip > 0 && self.direction == Direction::NewestFirst && self.position.is_none() {
-                            segments = self.history.divided(segments, window).await?;
+                        let counts_rows = self.filter.is_none()
+                            && self.direction == Direction::NewestFirst
+                            && self.position.is_none();
+                        if self.filter.is_some() || (self.to_skip > 0 && !counts_rows) {
+                            self.days = Some(KnownDays::new(window, segments.clone()));
+                        } else if self.to_skip > 0 {
                             let environments = self.environments.as_deref();
                             let skipped = self.history.skip(&segments, window, environments, self.to_skip).await?;
                             self.to_skip -= skipped.rows;
@@ -172,6 +186,14 @@ impl<'a> Scan<'a> {
                 if turn.is_empty() {
                     break;
                 }
+                let turn = match &mut self.days {
+                    Some(days) => {
+                        let (history, environments) = (self.history, self.environments.as_deref());
+                        let wanted = Wanted { history, environments, filter: self.filter.as_deref() };
+                        days.worth_reading(turn, merge, wanted, &mut self.to_skip).await?
+                    }
+                    None => turn,
+                };
                 // A large segment is read in pieces, each when its own turn comes.
                 if turn.iter().any(History::is_large) {
                     let parts = self.history.divided(turn.clone(), merge.window).await?;
@@ -180,7 +202,10 @@ impl<'a> Scan<'a> {
                         continue;
                     }
                 }
-                let loads = turn.iter().map(|segment| self.history.load(segment));
+                let (history, is_once) = (self.history, self.is_once);
+                let loads = turn.iter().map(async |segment| {
+                    if is_once { history.load_once(segment).await } else { history.load(segment).await }
+                });
                 for parsed in try_join_all(loads).await? {
                     merge.open(parsed, self.position.as_ref(), self.environments.as_deref(), self.direction);
                 }
@@ -194,7 +219,7 @@ impl<'a> Scan<'a> {
                 }
             }
             if merge.is_done() {
-                self.merge = None;
+                (self.merge, self.days) = (None, None);
                 self.windows.pop_front();
             }
         }
@@ -210,7 +235,7 @@ impl<'a> Scan<'a> {
             self.windows = self.at_first.0.clone();
             self.to_skip = self.to_skip_at_first;
         }
-        self.merge = None;
+        (self.merge, self.days) = (None, None);
     }
 }
 
@@ -231,6 +256,7 @@ pub(super) fn windows(whole: Window, direction: Direction, now: DateTime<Utc>) -
         match (direction, anchor) {
             (Direction::NewestFirst, Some(anchor)) => {
                 let Some(from) = anchor.checked_sub_signed(stretch) else { break };
+                let from = start_of(from.date_naive());
                 if rest.from.is_some_and(|whole_from| whole_from >= from) {
                     break;
                 }
@@ -239,6 +265,7 @@ pub(super) fn windows(whole: Window, direction: Direction, now: DateTime<Utc>) -
             }
             (Direction::OldestFirst, Some(anchor)) => {
                 let Some(to) = anchor.checked_add_signed(stretch) else { break };
+                let Some(to) = to.date_naive().succ_opt().map(start_of) else { break };
                 if rest.to.is_some_and(|whole_to| whole_to <= to) {
                     break;
                 }
@@ -250,155 +277,4 @@ pub(super) fn windows(whole: Window, direction: Direction, now: DateTime<Utc>) -
     }
     windows.push_back(rest);
     windows
-}
-
-impl Merge {
-    fn new(window: Window, segments: Vec<Segment>, direction: Direction) -> Self {
-        let mut merge = Self { window, pending: Vec::new(), open: BinaryHeap::new(), previous: None };
-        merge.put_back(segments, direction);
-        merge
-    }
-
-    /// Takes `segments` up into those whose turn has not come.
-    fn put_back(&mut self, segments: Vec<Segment>, direction: Direction) {
-        let window = self.window;
-        self.pending.extend(segments.into_iter().filter(|segment| window.overlaps(segment)));
-        self.pending.sort_by(|a, b| match direction {
-            Direction::NewestFirst => compare_latest(a.latest, b.latest),
-            Direction::OldestFirst => b.earliest.cmp(&a.earliest),
-        });
-    }
-
-    fn is_done(&self) -> bool {
-        self.pending.is_empty() && self.open.is_empty()
-    }
-
-    fn needs_more(&self, direction: Direction) -> bool {
-        self.pending.last().is_some_and(|segment| self.may_precede(segment, direction))
-    }
-
-    /// Takes out the segments that must be opened before the next row can be told; empty when it can.
-    fn take_turn(&mut self, direction: Direction) -> Vec<Segment> {
-        let mut turn: Vec<Segment> = Vec::new();
-        while let Some(segment) = self.pending.last().filter(|_| turn.len() < READ_AHEAD) {
-            let is_turn = match turn.first() {
-                // Nothing is open to compare with, but these begin where the first begins.
-                Some(first) if self.open.is_empty() => starts_like(segment, first, direction),
-                _ => self.may_precede(segment, direction),
-            };
-            if !is_turn {
-                break;
-            }
-            turn.extend(self.pending.pop());
-        }
-        turn
-    }
-
-    /// Whether `segment` may hold a row that comes before every row of the open ones.
-    fn may_precede(&self, segment: &Segment, direction: Direction) -> bool {
-        let Some(top) = self.open.peek().map(|run| run.row.timestamp()) else { return true };
-        match direction {
-            Direction::NewestFirst => segment.latest.is_none_or(|latest| latest >= top),
-            Direction::OldestFirst => segment.earliest.is_none_or(|earliest| earliest <= top),
-        }
-    }
-
-    fn open(
-        &mut self,
-        parsed: Arc<Parsed>,
-        position: Option<&Position>,
-        environments: Option<&[Environment]>,
-        direction: Direction,
-    ) {
-        let mut rows = parsed.between(self.window.from, self.window.to);
-        // Rows equal to the position's stay in: which copies were read is told when all copies are side by side.
-        if let Some(position) = position {
-            match direction {
-                Direction::OldestFirst => {
-                    rows.start = rows.start.max(parsed.first_from(position));
-                }
-                Direction::NewestFirst => {
-                    rows.end = rows.end.min(parsed.first_after(position));
-                }
-            }
-        }
-        self.open.extend(Run::next_in(parsed, rows, environments, direction));
-    }
-
-    /// The next row of the open segments, told which copy of its kind it is.
-    fn pop(&mut self, environments: Option<&[Environment]>) -> Option<Row> {
-        let run = self.open.pop()?;
-        self.open.extend(Run::next_in(run.parsed, run.rest, environments, run.direction));
-        let copy = match &self.previous {
-            Some(previous) if previous.is_copy_of(&run.row) => previous.copy().saturating_add(1),
-            _ => 1,
-        };
-        let row = run.row.with_copy(copy);
-        self.previous = Some(row.clone());
-        Some(row)
-    }
-}
-
-impl Run {
-    /// Stands at the first row of `rows` (in `direction`) that is of `environments`; `None` if there is none.
-    fn next_in(
-        parsed: Arc<Parsed>,
-        mut rows: Range<usize>,
-        environments: Option<&[Environment]>,
-        direction: Direction,
-    ) -> Option<Self> {
-        loop {
-            let index = match direction {
-                Direction::OldestFirst => rows.next()?,
-                Direction::NewestFirst => rows.next_back()?,
-            };
-            let environment = &parsed.row(index)?.label().environment;
-            if environments.is_none_or(|wanted| wanted.contains(environment)) {
-                let row = Row::new(Arc::clone(&parsed), index, 1)?;
-                return Some(Self { row, parsed, rest: rows, direction });
-            }
-        }
-    }
-}
-
-/// A heap gives its greatest first: the run whose row comes next in the scan's direction.
-impl Ord for Run {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let order = self.row.compare(&other.row);
-        match self.direction {
-            Direction::NewestFirst => order,
-            Direction::OldestFirst => order.reverse(),
-        }
-    }
-}
-
-impl PartialOrd for Run {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Run {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Run {}
-
-/// An unknown latest time may be any: it counts as the latest of all.
-fn compare_latest(a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        (None, Some(_)) => Ordering::Greater,
-        (Some(_), None) => Ordering::Less,
-        (None, None) => Ordering::Equal,
-    }
-}
-
-fn starts_like(segment: &Segment, first: &Segment, direction: Direction) -> bool {
-    match direction {
-        Direction::NewestFirst => segment.latest.is_none() || segment.latest == first.latest,
-        Direction::OldestFirst => segment.earliest.is_none() || segment.earliest == first.earliest,
-    }
 }

@@ -1,4 +1,5 @@
-//! Passing over many rows at once: how many rows a segment holds is remembered, so that most need not be looked at.
+//! Passing over many rows at once: rollups tell how many rows a day has, and how many a segment holds is remembered, so that
+//! most need not be looked at.
 
 use std::{
     collections::HashMap,
@@ -7,7 +8,11 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{History, Parsed, scan::Window};
+use super::{
+    History, Parsed,
+    rollup::start_of,
+    scan::{KnownDays, Wanted, Window},
+};
 use crate::{
     record::Environment,
     store::{Segment, StoreError},
@@ -37,11 +42,12 @@ impl RowCounts {
 
     /// Remembers the counts of `segment`, which holds `parsed`.
     pub(super) fn note(&self, segment: &Segment, parsed: &Parsed) {
+        // Goes through all rows: not while others wait for the lock.
+        let counts = parsed.count_by_environment(0..parsed.len()).into();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED_AT_MOST {
             known.clear();
         }
-        let counts = parsed.count_by_environment(0..parsed.len()).into();
         known.insert(Arc::clone(&segment.name), (Arc::clone(&segment.identity), counts));
     }
 }
@@ -56,8 +62,8 @@ pub(super) struct Skipped {
 }
 
 impl History {
-    /// Passes over at most `most` rows of `environments` (`None`: all) in `window`, newest first, in whole segments.
-    /// `segments` are those of the window, divided.
+    /// Passes over at most `most` rows of `environments` (`None`: all) in `window`, newest first, in whole days where rollups
+    /// tell how many rows these have, and in whole segments. `segments` are those of the window.
     pub(super) async fn skip(
         &self,
         segments: &[Segment],
@@ -65,31 +71,53 @@ impl History {
         environments: Option<&[Environment]>,
         most: u64,
     ) -> Result<Skipped, StoreError> {
-        let mut newest_first: Vec<&Segment> = segments.iter().collect();
-        // Segments that still grow have no end yet: they come first.
-        newest_first.sort_by_key(|segment| std::cmp::Reverse(segment.latest.unwrap_or(DateTime::<Utc>::MAX_UTC)));
+        let mut days = KnownDays::new(window, segments.to_vec());
+        let every_row = Wanted { history: self, environments, filter: None };
+        // The newest is the last. Segments that still grow have no end yet: they come first.
+        let mut rest = segments.to_vec();
+        rest.sort_by_key(latest);
         let mut passed = 0;
-        let mut candidates: Vec<(usize, u64, DateTime<Utc>)> = Vec::new();
         let mut start = DateTime::<Utc>::MAX_UTC;
-        for (at, segment) in newest_first.iter().enumerate() {
-            let Some(earliest) = segment.earliest else { break };
-            passed += self.rows_in(segment, window, environments).await?;
-            if passed > most {
+        // What was passed over by segments, newest first, and where passing over may end: after so many of them.
+        let mut taken: Vec<Segment> = Vec::new();
+        let mut ends: Vec<(usize, u64, DateTime<Utc>)> = Vec::new();
+        while let Some(segment) = rest.pop() {
+            let Some(earliest) = segment.earliest else {
+                taken.push(segment);
                 break;
+            };
+            if let Some((date, rows, names)) = days.take_whole(&segment, every_row).await?
+                && passed + rows <= most
+            {
+                passed += rows;
+                start = start.min(start_of(date));
+                rest.retain(|other| !names.contains(&other.name));
+            } else if Self::is_large(&segment) {
+                let parts = self.divided(vec![segment], window).await?;
+                rest.extend(parts);
+                rest.sort_by_key(latest);
+                continue;
+            } else {
+                passed += self.rows_in(&segment, window, environments).await?;
+                taken.push(segment);
+                if passed > most {
+                    break;
+                }
+                start = start.min(earliest);
             }
-            start = start.min(earliest);
-            candidates.push((at + 1, passed, start));
+            ends.push((taken.len(), passed, start));
         }
         // Rows of other segments that lie within the time that is passed over belong to it. Where that makes it too many,
-        // one segment less is passed over.
-        while let Some((taken, mut rows, until)) = candidates.pop() {
-            for segment in newest_first.iter().skip(taken) {
-                if segment.latest.is_none_or(|latest| latest >= until) {
-                    let newer = Window { from: Some(window.from.map_or(until, |from| from.max(until))), to: window.to };
-                    rows += self.rows_in(segment, newer, environments).await?;
-                }
+        // one segment less is passed over. Days that were passed over as a whole overlap with none.
+        while let Some((count, mut rows, until)) = ends.pop() {
+            let until = window.from.map_or(until, |from| from.max(until));
+            let newer = Window { from: Some(until), to: window.to };
+            let others = taken.iter().skip(count).chain(rest.iter().rev());
+            let overlapping = others.filter(|segment| segment.latest.is_none_or(|latest| latest >= until)).cloned();
+            for part in self.divided(overlapping.collect(), newer).await? {
+                rows += self.rows_in(&part, newer, environments).await?;
             }
-            if rows <= most && window.from.is_none_or(|from| from < until) {
+            if rows <= most {
                 return Ok(Skipped { until: Some(until), rows });
             }
         }
@@ -115,4 +143,9 @@ impl History {
         let is_asked_for = |environment: &Environment| environments.is_none_or(|asked| asked.contains(environment));
         Ok(counts.iter().filter(|(environment, _)| is_asked_for(environment)).map(|(_, count)| count).sum())
     }
+}
+
+/// An unknown end may be any: it counts as the latest of all.
+fn latest(segment: &Segment) -> DateTime<Utc> {
+    segment.latest.unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Problem,
-    error::{ApiError, shortened},
+    error::{ApiError, ReadFailures, shortened},
     health::stale_after,
     parameters::{Parameters, PathParameters, one_of},
     window::{ROWS_AT_MOST, kind_word},
@@ -91,9 +91,8 @@ enum Format {
             (ShieldsBadge = "application/json"),
         )),
         (status = 400, description = "A parameter is not accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such environment", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+        ReadFailures,
     ),
     security((), ("token" = [])),
 )]
@@ -101,6 +100,7 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     PathParameters((environment, model)): PathParameters<(String, String)>,
     Parameters(parameters): Parameters<BadgeParameters>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let formats = [("", None), ("svg", Some(Format::Svg)), ("shields", Some(Format::Shields))];
     let given = one_of("format", &parameters.format, &formats)?;
@@ -117,10 +117,9 @@ pub(super) async fn show(
         Format::Shields => Json(badge).into_response(),
         Format::Svg => ([(header::CONTENT_TYPE, "image/svg+xml; charset=utf-8")], svg(&badge)).into_response(),
     };
-    let cache_control = HeaderValue::from_static(match api.api_token {
-        Some(_) => "private, max-age=60",
-        None => "public, max-age=60",
-    });
+    // Who was asked for a token, by this program or by a gateway before it, was given what is not everybody's.
+    let is_private = api.api_token.is_some() || headers.contains_key(header::AUTHORIZATION);
+    let cache_control = HeaderValue::from_static(if is_private { "private, max-age=60" } else { "public, max-age=60" });
     response.headers_mut().insert(header::CACHE_CONTROL, cache_control);
     Ok(response)
 }

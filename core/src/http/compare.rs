@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Problem,
-    error::ApiError,
+    error::{ApiError, ReadFailures},
     latency_record::timestamp_text,
     parameters::{Parameters, duration_metric},
     window::{self, ROWS_AT_MOST, Window, rounded_ms, rounded_share},
@@ -185,8 +185,7 @@ pub struct DifferenceMs {
     responses(
         (status = 200, description = "Both sides", body = CompareAnswer),
         (status = 400, description = "A parameter is missing or not accepted, or a window holds too many records", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+        ReadFailures,
     ),
     security((), ("token" = [])),
 )]

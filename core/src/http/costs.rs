@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::{
     Api, Problem,
     costs_answer::{CostsAnswer, MonitoringSums, PriceChangeAnswer, UsageSums},
-    error::ApiError,
+    error::{ApiError, ReadFailures},
     parameters::{Parameters, environments, instant},
     window::{self, ROWS_AT_MOST},
 };
@@ -58,8 +58,7 @@ pub(super) struct CostsParameters {
     responses(
         (status = 200, description = "The costs", body = CostsAnswer),
         (status = 400, description = "A parameter is not accepted, or the window holds too many records", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+        ReadFailures,
     ),
     security((), ("token" = [])),
 )]

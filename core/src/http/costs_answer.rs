@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,7 +11,7 @@ use super::{
     latency_record::{number, timestamp_text},
 };
 use crate::{
-    query::{MonitoringCosts, PriceChange, Probed, Rates, UsageCosts, Used},
+    query::{MonitoringCosts, PriceChange, Probed, UsageCosts, Used},
     record::Environment,
 };
 
@@ -225,12 +224,6 @@ fn month_of(date: NaiveDate) -> String {
     date.format("%Y-%m").to_string()
 }
 
-fn per_thousand(rates: Rates) -> Pricing {
-    let price =
-        |rate: Option<Decimal>| rate.and_then(|rate| rate.checked_mul(Decimal::ONE_THOUSAND)).map(|p| p.normalize());
-    Pricing { input: price(rates.input_usd).and_then(number), output: price(rates.output_usd).and_then(number) }
-}
-
 impl UsageSums {
     pub(super) fn of(costs: UsageCosts) -> Self {
         let mut months: BTreeMap<(String, Environment), Used> = BTreeMap::new();
@@ -325,8 +318,8 @@ impl From<PriceChange> for PriceChangeAnswer {
             environment: change.environment.to_string(),
             model_name: change.model,
             at: timestamp_text(change.at),
-            before: per_thousand(change.before),
-            after: per_thousand(change.after),
+            before: Pricing::of(change.before.input_usd, change.before.output_usd),
+            after: Pricing::of(change.after.input_usd, change.after.output_usd),
         }
     }
 }

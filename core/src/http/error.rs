@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::store::StoreError;
 
@@ -62,6 +62,18 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     request_id: Option<String>,
+}
+
+/// What any request for records may be answered, in the API's description: each handler lists it beside its own refusals.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "it only describes what `ApiError` and the token's check answer: nobody makes one")]
+pub(super) enum ReadFailures {
+    /// No token, or not the right one
+    #[response(status = 401, content_type = "application/problem+json")]
+    NoToken(Problem),
+    /// The store cannot be read now
+    #[response(status = 503, content_type = "application/problem+json")]
+    NoStore(Problem),
 }
 
 /// A request's failure: the problem to answer with. Small, as it stands in every handler's result.

@@ -9,6 +9,7 @@ use axum::{
 };
 
 use super::error::ApiError;
+use crate::fnv;
 
 /// Larger answers are sent without a tag.
 const TAGGED_AT_MOST_BYTES: u64 = 4 * 1024 * 1024;
@@ -66,11 +67,9 @@ fn unchanged(full: &HeaderMap) -> Response {
     response
 }
 
-/// The weak tag of this content: FNV-1a, the same in every process.
+/// The weak tag of this content, the same in every process.
 pub(super) fn of(content: &[u8]) -> HeaderValue {
-    let hash = content
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = fnv::hash(content);
     HeaderValue::try_from(format!("W/\"{hash:016x}-{:x}\"", content.len()))
         .unwrap_or(HeaderValue::from_static("W/\"\""))
 }

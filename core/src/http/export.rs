@@ -17,13 +17,13 @@ use utoipa::IntoParams;
 
 use super::{
     Api, Export, ExportFormat, LatencyRecord, Problem,
-    error::ApiError,
+    error::{ApiError, ReadFailures},
     parameters::{Parameters, environments, one_of},
     window::{self, Window},
 };
 use crate::{
     history::History,
-    query::Status,
+    query::{Filter, Status},
     store::{Scope, StoreError},
 };
 
@@ -79,8 +79,7 @@ pub(super) struct ExportParameters {
             (LatencyRecord = "application/x-ndjson"),
         ), headers(("content-disposition" = String, description = "`attachment`, with a file's name"))),
         (status = 400, description = "A parameter is not accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+        ReadFailures,
     ),
     security((), ("token" = [])),
 )]
@@ -128,13 +127,15 @@ impl ExportParameters {
                 from: Some(window.from),
                 to: Some(window.to),
             },
-            models: window::models(&self.model),
-            status: one_of(
-                "status",
-                &self.status,
-                &[("", None), ("success", Some(Status::Success)), ("error", Some(Status::Error))],
-            )?,
-            include_simulated: flag("include_simulated", &self.include_simulated, true)?,
+            filter: Filter {
+                models: window::models(&self.model),
+                status: one_of(
+                    "status",
+                    &self.status,
+                    &[("", None), ("success", Some(Status::Success)), ("error", Some(Status::Error))],
+                )?,
+                leaves_out_simulated: !flag("include_simulated", &self.include_simulated, true)?,
+            },
             format: one_of("format", &self.format, &[("", csv), ("csv", csv), ("jsonl", ExportFormat::JsonLines)])?,
         })
     }

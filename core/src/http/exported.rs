@@ -1,11 +1,13 @@
 //! Records as text, in chunks: what `/api/export` and the `export` command have in common.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::LatencyRecord;
 use crate::{
     history::{Direction, History, Scan},
-    query::Status,
+    query::Filter,
     record::{Outcome, Record, csv},
     store::{Scope, StoreError},
 };
@@ -20,12 +22,8 @@ const ROW_BYTES: usize = 4 * 1024;
 pub struct Export {
     /// Environments and time.
     pub scope: Scope,
-    /// Only these models; `None` for all.
-    pub models: Option<Vec<String>>,
-    /// Only probes that ended so.
-    pub status: Option<Status>,
-    /// With derived records.
-    pub include_simulated: bool,
+    /// Which of their records.
+    pub filter: Filter,
     /// As what.
     pub format: ExportFormat,
 }
@@ -56,14 +54,11 @@ pub struct Chunks<'a> {
 impl Export {
     /// Starts reading `history`, oldest record first.
     pub fn start(self, history: &History) -> Chunks<'_> {
-        let scan = history.scan(self.scope.clone(), Direction::OldestFirst, None);
+        let mut scan = history.scan(self.scope.clone(), Direction::OldestFirst, None).once();
+        if self.filter != Filter::default() {
+            scan = scan.only(Arc::new(self.filter.clone()));
+        }
         Chunks { export: self, scan, rows: 0, is_begun: false, is_done: false }
-    }
-
-    fn wants(&self, record: &Record) -> bool {
-        (self.include_simulated || !record.simulated)
-            && self.status.is_none_or(|status| record.is_success() == (status == Status::Success))
-            && self.models.as_ref().is_none_or(|models| models.contains(&record.model_name))
     }
 
     fn write(&self, mut record: Record, out: &mut Vec<u8>) {
@@ -103,11 +98,8 @@ impl Chunks<'_> {
                 self.is_done = true;
                 break;
             };
-            let record = row.to_record();
-            if self.export.wants(&record) {
-                self.export.write(record, &mut chunk);
-                self.rows += 1;
-            }
+            self.export.write(row.to_record(), &mut chunk);
+            self.rows += 1;
         }
         Ok(Some(chunk.into()))
     }

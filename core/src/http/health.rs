@@ -101,10 +101,10 @@ pub struct StoreState {
 pub struct EnvironmentHealth {
     /// Of this environment.
     pub status: HealthStatus,
-    /// `null` when there was none in the last 24 hours.
+    /// `null` when there was none in the last 24 hours (or in three intervals, where these are longer).
     #[schema(required = true)]
     pub last_cycle: Option<LastCycle>,
-    /// The list of models in use; `null` before the first cycle.
+    /// The catalog in use; `null` before the first cycle.
     #[schema(required = true)]
     pub catalog: Option<CatalogHealth>,
     /// What is wrong, in words.
@@ -134,7 +134,7 @@ pub struct LastCycle {
     pub age_seconds: f64,
 }
 
-/// Where the list of models comes from, and how old it is.
+/// Where the catalog comes from, and how old it is.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CatalogHealth {
     /// `usage_endpoint`; `last_good`: the endpoint fails now; `built_in`: it never answered.
@@ -240,7 +240,7 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
 /// Asks the store for what every environment's state is told from: recent segments and the kept catalogs only.
 async fn look(api: &Api, now: DateTime<Utc>) -> Result<Vec<Found>, StoreError> {
     let back = |span: TimeDelta| now.checked_sub_signed(span).unwrap_or(DateTime::UNIX_EPOCH);
-    let since = back(LOOKED_BACK_AT_LEAST.max(stale_after(api)));
+    let since = back(looked_back(api));
     // Nearly always all are found close by, where a listing is short.
     let mut cycles = last_cycles(&api.history, &api.environments, back(stale_after(api))).await?;
     let missing: Vec<_> = api.environments.iter().filter(|name| !cycles.contains_key(*name)).cloned().collect();
@@ -251,7 +251,7 @@ async fn look(api: &Api, now: DateTime<Utc>) -> Result<Vec<Found>, StoreError> {
         let last_cycle = cycles.remove(environment);
         async move {
             let catalog = kept_catalog(api.store.as_ref(), environment).await;
-            // Only a cycle asks for a list of models.
+            // Only a cycle asks for a catalog.
             let asked_at = catalog.as_ref().ok().and_then(|catalog| catalog.as_ref()?.fetched_at);
             let ran_before = match (last_cycle, asked_at) {
                 (Some(_), _) => false,
@@ -269,6 +269,11 @@ async fn has_rows_before(api: &Api, environment: &Environment, since: DateTime<U
     let scope = Scope { environments: Some(vec![environment.clone()]), from, to: Some(since) };
     let segments = api.store.segments(&scope).await?;
     Ok(segments.iter().any(|segment| segment.environment.as_ref().is_none_or(|only| only == environment)))
+}
+
+/// How far back the last cycle is looked for.
+fn looked_back(api: &Api) -> TimeDelta {
+    LOOKED_BACK_AT_LEAST.max(stale_after(api))
 }
 
 /// How old the newest cycle may be.
@@ -312,7 +317,7 @@ impl EnvironmentHealth {
                     Some(last) => {
                         format!("the last cycle was due {:.0} s ago; after {seconds} s it is stale", last.age_seconds)
                     }
-                    None => "no cycle within the last 24 hours".to_owned(),
+                    None => format!("no cycle within the last {} hours", looked_back(api).num_hours()),
                 });
             }
         }
@@ -329,8 +334,8 @@ impl CatalogHealth {
     fn new(catalog: Catalog, now: DateTime<Utc>) -> Self {
         let (source, stale) = match catalog.source {
             Source::UsageEndpoint => ("usage_endpoint", None),
-            Source::LastGood => ("last_good", Some("the usage endpoint fails; its last good list is used")),
-            Source::BuiltIn => ("built_in", Some("the usage endpoint never answered; the built-in list is used")),
+            Source::LastGood => ("last_good", Some("the usage endpoint fails; its last good catalog is used")),
+            Source::BuiltIn => ("built_in", Some("the usage endpoint never answered; the built-in catalog is used")),
         };
         let mut problems = catalog.problems;
         if problems.is_empty() {

@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 
 use super::{
     Api, BODY_LIMIT_BYTES, FieldProblem, LatencyRecord, NewRecord, Problem,
-    error::{ApiError, shortened},
+    error::{ApiError, ReadFailures, shortened},
     latency_record::timestamp_text,
     parameters::{Instant, Parameters, environments, instant, whole_number},
 };
@@ -82,8 +82,7 @@ pub(super) struct LatencyParameters {
         (status = 200, description = "The page; an empty array when there is nothing", body = Vec<LatencyRecord>,
             headers(("link" = String, description = "`<…>; rel=\"next\"` when there is more"))),
         (status = 400, description = "A parameter is not accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+        ReadFailures,
     ),
     security((), ("token" = [])),
 )]
@@ -132,7 +131,11 @@ impl LatencyParameters {
                 from: instant("from", &self.from)?,
                 to: instant("to", &self.to)?,
             },
-            filter: Filter { model: (!self.model.is_empty()).then(|| self.model.clone()), status },
+            filter: Filter {
+                models: (!self.model.is_empty()).then(|| vec![self.model.clone()]),
+                status,
+                ..Filter::default()
+            },
             direction,
             after: self.cursor(direction)?,
             skip: whole_number("skip", or_default(&self.skip, "0"), 0..=SKIP_MAX)?,

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Api, Problem,
-    error::ApiError,
+    error::{ApiError, ReadFailures},
     window::{ROWS_AT_MOST, kind_word},
 };
 use crate::{
@@ -74,8 +74,7 @@ impl Settled {
         (status = 200, description = "Prometheus' text format 0.0.4", body = String, content_type = "text/plain",
             example = "llm_monitor_probes_total{environment=\"prod\",model=\"gpt-4o-mini\",provider=\"openai\",status=\"success\"} 1431"),
         (status = 400, description = "There are too many records to count", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+        ReadFailures,
     ),
     security((), ("token" = [])),
 )]
@@ -158,7 +157,11 @@ fn text(api: &Api, since: DateTime<Utc>, counters: &Counters) -> String {
             }
         }
     }
-    page.family("llm_monitor_tokens_total", "counter", "Tokens of probes, by the provider's count.");
+    page.family(
+        "llm_monitor_tokens_total",
+        "counter",
+        "Tokens of probes, by the provider's count; estimated where it gives none.",
+    );
     for (labels, counter) in measured {
         page.labelled("llm_monitor_tokens_total", labels, &[("type", "input")], counter.input_tokens);
         page.labelled("llm_monitor_tokens_total", labels, &[("type", "output")], counter.output_tokens);

@@ -137,7 +137,7 @@ pub fn router_behind(api: Api, gate: Gate) -> Router {
         .route("/api/series", get(series::show))
         .route("/api/compare", get(compare::show))
         .route("/api/costs", get(costs::show))
-        .route("/api/export", get(export::show))
+        .route("/api/export", get(export::show).layer(compression::of_streams()))
         .route("/metrics", get(metrics::show))
         .route("/badge/{environment}/{*model}", get(badge::show))
         .layer(Extension(Arc::new(metrics::Collector::default())));

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Problem,
-    error::ApiError,
+    error::{ApiError, ReadFailures},
     latency_record::number,
     parameters::{Parameters, environments},
 };
@@ -115,8 +115,7 @@ pub(super) struct ModelsParameters {
             }
         })),
         (status = 400, description = "A parameter is not accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+        ReadFailures,
     ),
     security((), ("token" = [])),
 )]
@@ -178,18 +177,24 @@ pub(super) async fn kept_catalog(
     })
 }
 
+impl Pricing {
+    /// Of prices for one token.
+    pub(super) fn of(input_usd: Option<Decimal>, output_usd: Option<Decimal>) -> Self {
+        let per_thousand =
+            |usd: Decimal| usd.checked_mul(Decimal::ONE_THOUSAND).and_then(|usd| number(usd.normalize()));
+        Self { input: input_usd.and_then(per_thousand), output: output_usd.and_then(per_thousand) }
+    }
+}
+
 impl Model {
     fn new(model: CatalogModel, simulated: bool) -> Self {
-        let per_thousand = |usd_per_token: Decimal| {
-            usd_per_token.checked_mul(Decimal::ONE_THOUSAND).and_then(|price| number(price.normalize()))
-        };
         Self {
             provider: model.provider,
             context_window: model.context_window,
-            pricing: Pricing {
-                input: model.prices.and_then(|prices| per_thousand(prices.input_usd_per_token)),
-                output: model.prices.and_then(|prices| per_thousand(prices.output_usd_per_token)),
-            },
+            pricing: Pricing::of(
+                model.prices.map(|prices| prices.input_usd_per_token),
+                model.prices.map(|prices| prices.output_usd_per_token),
+            ),
             is_cloud: model.is_cloud,
             arena_score: model.arena_score,
             usage_stats: model.usage.map(Usage::from),

@@ -1,4 +1,4 @@
-//! `/`: a page for a browser, a line of JSON for a program.
+//! `/`: the dashboard for a browser, a line of JSON for a program.
 
 use axum::{
     Json,
@@ -20,7 +20,7 @@ pub(super) struct Greeting {
 
 /// Start
 ///
-/// A page that leads on for `Accept: text/html`, else a line of JSON.
+/// The dashboard for `Accept: text/html`, else a line of JSON.
 #[utoipa::path(
     get,
     path = "/",

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Problem,
-    error::ApiError,
+    error::{ApiError, ReadFailures},
     latency_record::timestamp_text,
     parameters::Parameters,
     summary::GroupParameters,
@@ -145,8 +145,7 @@ pub struct OneSeries {
     responses(
         (status = 200, description = "The figures", body = SeriesAnswer),
         (status = 400, description = "A parameter is not accepted, or there would be too many buckets", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+        ReadFailures,
     ),
     security((), ("token" = [])),
 )]

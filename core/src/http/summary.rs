@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, Problem,
-    error::ApiError,
+    error::{ApiError, ReadFailures},
     latency_record::{number, timestamp_text},
     parameters::Parameters,
     window::{WindowParameters, by_word, kind_word, rounded_ms, rounded_share},
@@ -69,7 +69,7 @@ pub struct SummaryAnswer {
     "environment": "prod", "model_name": "gpt-4o-mini", "provider": "openai", "simulated": false, "simulated_left_out": 0,
     "count": 1440, "successes": 1431, "failures": 7, "rate_limited": 2,
     "failures_by_kind": {"rate_limited": 2, "timeout": 7},
-    "success_rate": 0.995_132, "success_rate_low": 0.989_998, "success_rate_high": 0.997_64, "enough": true,
+    "success_rate": 0.995_132, "success_rate_low": 0.989_986, "success_rate_high": 0.997_64, "enough": true,
     "latency_ms": {"count": 1431, "enough": true, "min": 1502.1, "mean": 1851.404, "p50": 1834.2, "p90": 2011.7, "p95": 2103.9,
         "p99": 2688.0, "max": 3911.5},
     "ttft_ms": {"count": 1431, "enough": true, "min": 301.1, "mean": 418.22, "p50": 412.7, "p90": 470.2, "p95": 498.8,
@@ -78,7 +78,8 @@ pub struct SummaryAnswer {
         "max": 21.2},
     "connect_ms": {"count": 1431, "enough": true, "min": 30.2, "mean": 38.911, "p50": 38.1, "p90": 44.0, "p95": 47.3, "p99": 80.4,
         "max": 212.9},
-    "phases_ms": {"dns": 2.3, "tcp": 14.1, "tls": 21.5, "waiting": 332.9, "first_token": 41.7, "streaming": 1421.5},
+    "phases_ms": {"dns": 2.3, "tcp": 14.511, "tls": 22.1, "waiting": 337.609, "first_token": 41.7,
+        "streaming": 1433.184},
     "input_tokens": 174_240, "output_tokens": 183_168, "cached_input_tokens": 0, "reasoning_tokens": 0,
     "cost": 0.136_036_8, "priced": 1440,
     "last_record": {"timestamp": "2026-11-24T16:54:00.113Z", "status": "success", "latency_ms": 1834.2, "ttft_ms": 412.7,
@@ -233,8 +234,7 @@ pub struct LastRecord {
     responses(
         (status = 200, description = "The window in numbers", body = SummaryAnswer),
         (status = 400, description = "A parameter is not accepted, or the window holds too many records", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or not the right one", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be read now", body = Problem, content_type = "application/problem+json"),
+        ReadFailures,
     ),
     security((), ("token" = [])),
 )]

@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 use super::Reader;
 use crate::{
     aws::{self, AwsAccess},
-    redact,
+    cause, redact,
     settings::{self, SettingsError, Vars},
     tls::{self, SharedTls},
 };
@@ -173,8 +173,10 @@ async fn signed(config: &SdkConfig, endpoint: &str, region: &str, body: String) 
     let Some(credentials) = config.credentials_provider() else {
         return Err(Failure::Lasting("there are no AWS credentials".to_owned()));
     };
-    // The error's own words do not say more, and its source may.
-    let credentials = credentials.provide_credentials().await.map_err(|error| Failure::Lasting(deepest(&error)))?;
+    let credentials = credentials
+        .provide_credentials()
+        .await
+        .map_err(|error| Failure::Lasting(cause::innermost(&error).to_string()))?;
     let identity = credentials.into();
     let lasting = |error: &dyn std::error::Error| Failure::Lasting(format!("the request cannot be signed: {error}"));
     let params = v4::SigningParams::builder()
@@ -209,14 +211,5 @@ fn explain(endpoint: &str, error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("{} did not answer within {} s", shown(endpoint), TIMEOUT.as_secs());
     }
-    format!("{} cannot be reached: {}", shown(endpoint), deepest(error))
-}
-
-/// The innermost cause: the outer ones repeat URLs and each other.
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+    format!("{} cannot be reached: {}", shown(endpoint), cause::innermost(error))
 }

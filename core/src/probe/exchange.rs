@@ -20,6 +20,7 @@ use url::Position;
 
 use super::connect::{Clock, Connection};
 use crate::{
+    cause,
     provider::HttpRequest,
     record::{ErrorKind, Failure},
 };
@@ -44,10 +45,10 @@ pub(super) enum ExchangeError {
     #[error("TLS handshake failed: {0}")]
     Tls(io::Error),
     /// Something ended it before the response's headers were complete.
-    #[error("no answer: {}", innermost(.0))]
+    #[error("no answer: {}", cause::innermost(.0))]
     Head(hyper::Error),
     /// Something ended it within the body.
-    #[error("the stream broke off: {}", innermost(.0))]
+    #[error("the stream broke off: {}", cause::innermost(.0))]
     Body(hyper::Error),
 }
 
@@ -81,23 +82,7 @@ impl ExchangeError {
 }
 
 fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// hyper's outer errors say only where; the innermost says what.
-fn innermost(error: &hyper::Error) -> String {
-    let mut innermost: &dyn Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+    cause::chain(error).find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
 /// A response whose headers have arrived.

@@ -44,7 +44,7 @@ pub struct Schedule {
     pub cycle_id: CycleId,
     /// When the cycle was due: `start_delay_ms` counts from here.
     pub due: Instant,
-    /// A probe still running then is cut and recorded as a timeout with what it had (Lambda's deadline).
+    /// A probe still running then is cut and recorded as `timeout` with what it had (Lambda's deadline).
     pub stop_by: Option<Instant>,
 }
 

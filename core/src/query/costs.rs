@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use super::Selection;
 use crate::{
-    history::{Cell, Collect, FoldError, History},
+    history::{Cell, Collect, FoldError, Grain, History},
     record::{Environment, TableRow},
     usage::{KeptRow, UsageEntry},
 };
@@ -74,16 +74,10 @@ pub struct PriceChange {
 }
 
 impl Used {
-    fn add(&mut self, entry: &UsageEntry) {
-        let add = |sum: &mut Option<f64>, more: Option<f64>| {
-            if let Some(more) = more {
-                *sum = Some(sum.unwrap_or(0.0) + more);
-            }
-        };
-        add(&mut self.cost_usd, entry.cost_usd);
-        add(&mut self.input_tokens, entry.input_tokens);
-        add(&mut self.output_tokens, entry.output_tokens);
-        add(&mut self.prompts, entry.prompts);
+    /// What `entry` says, of no day yet.
+    fn of(entry: &UsageEntry) -> Self {
+        let UsageEntry { cost_usd, input_tokens, output_tokens, prompts, .. } = *entry;
+        Self { cost_usd, input_tokens, output_tokens, prompts, days: 0 }
     }
 
     /// Another stretch's use on top.
@@ -115,10 +109,10 @@ pub fn usage_costs(days: &[UsageDay], wants: impl Fn(&str) -> bool) -> UsageCost
         }
         let mut whole = Used { days: 1, ..Used::default() };
         for (model, entry) in last {
-            whole.add(entry);
+            let used = Used::of(entry);
+            whole.and(&used);
             let of_model = costs.models.entry((day.environment.clone(), model.to_owned())).or_default();
-            of_model.add(entry);
-            of_model.days += 1;
+            of_model.and(&Used { days: 1, ..used });
         }
         costs.total.and(&whole);
         costs.days.insert((day.date, day.environment.clone()), whole);
@@ -222,5 +216,5 @@ impl Collect for MonitoringCosts {
 
 /// Sums up what the probes of `selection` cost, exactly. Simulated rows never count.
 pub async fn monitoring_costs(history: &History, selection: &Selection) -> Result<MonitoringCosts, FoldError> {
-    Ok(history.collect(&selection.rows(), &[], MonitoringCosts::default).await?.0)
+    Ok(history.collect(&selection.rows(), &[], Grain::Day, MonitoringCosts::default).await?.0)
 }

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use crate::history::Row;
+use crate::history::{Counts, Row, RowFilter, SeriesName};
 
 /// How a probe ended, as a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,16 +31,41 @@ impl FromStr for Status {
 /// Which rows of a scope are wanted. `None` lets all through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Exactly this model.
-    pub model: Option<String>,
+    /// Only these models, by their whole names.
+    pub models: Option<Vec<String>>,
     /// Only what ended so.
     pub status: Option<Status>,
+    /// No derived rows.
+    pub leaves_out_simulated: bool,
+}
+
+impl RowFilter for Filter {
+    fn matches(&self, row: &Row) -> bool {
+        self.status.is_none_or(|status| row.is_success() == (status == Status::Success))
+            && self.wants(row.model_name(), row.is_simulated())
+    }
+
+    fn count_in(&self, name: &SeriesName, counts: &Counts) -> u64 {
+        if !self.wants(&name.model_name, name.simulated) {
+            return 0;
+        }
+        self.status.map_or(counts.count, |status| status.count_in(counts))
+    }
 }
 
 impl Filter {
-    /// Whether `row` is wanted.
-    pub fn matches(&self, row: &Row) -> bool {
-        self.status.is_none_or(|status| row.is_success() == (status == Status::Success))
-            && self.model.as_deref().is_none_or(|model| row.model_name() == model)
+    fn wants(&self, model: &str, is_simulated: bool) -> bool {
+        !(self.leaves_out_simulated && is_simulated)
+            && self.models.as_ref().is_none_or(|models| models.iter().any(|wanted| wanted == model))
+    }
+}
+
+impl Status {
+    /// How many of the probes that `counts` is made of ended so.
+    fn count_in(self, counts: &Counts) -> u64 {
+        match self {
+            Self::Success => counts.successes,
+            Self::Error => counts.count - counts.successes,
+        }
     }
 }

@@ -1,12 +1,11 @@
+use std::sync::Arc;
+
 use super::{Cursor, Filter};
 use crate::{
     history::{Direction, History, Row},
     record::Record,
     store::{Scope, StoreError},
 };
-
-/// Rows that are looked at in one go before other requests get their turn.
-const ROWS_BETWEEN_YIELDS: u32 = 4096;
 
 /// Which records are wanted, and which of them make the page.
 #[derive(Debug, Clone)]
@@ -37,25 +36,13 @@ pub struct Page {
 /// Reads one page. Reads on until one matching record beyond the page is met, so that `next` is never a promise of nothing.
 pub async fn page(history: &History, query: &RecordQuery) -> Result<Page, StoreError> {
     let position = query.after.clone().map(|cursor| cursor.0);
-    // Without a filter every row counts, so that whole segments can be passed over.
-    let all_at_once = if query.filter == Filter::default() { query.skip } else { 0 };
-    let mut scan = history.scan(query.scope.clone(), query.direction, position).skipping(all_at_once);
-    let mut to_skip = query.skip - all_at_once;
+    let mut scan = history.scan(query.scope.clone(), query.direction, position).skipping(query.skip);
+    if query.filter != Filter::default() {
+        scan = scan.only(Arc::new(query.filter.clone()));
+    }
     let mut records = Vec::new();
     let mut last = None;
-    let mut looked_at: u32 = 0;
     while let Some(row) = scan.next().await? {
-        looked_at = looked_at.wrapping_add(1);
-        if looked_at.is_multiple_of(ROWS_BETWEEN_YIELDS) {
-            tokio::task::yield_now().await;
-        }
-        if !query.filter.matches(&row) {
-            continue;
-        }
-        if to_skip > 0 {
-            to_skip -= 1;
-            continue;
-        }
         if records.len() >= query.limit {
             return Ok(Page { records, next: last.map(|row: Row| Cursor(row.position())) });
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::history::{Bin, Values, bin_of, value_of};
+use crate::history::{KeptValues, Values, bin_of, value_of};
 
 /// Below this many values, percentiles say little: a p99 of 5 samples is not a p99.
 pub const ENOUGH_SAMPLES: u64 = 20;
@@ -12,6 +12,9 @@ pub const ENOUGH_SAMPLES: u64 = 20;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sample {
     values: Vec<f64>,
+    /// The only hour, as long as there is one.
+    only: Option<KeptValues>,
+    /// Several hours, added up.
     binned: Option<Box<Binned>>,
 }
 
@@ -58,28 +61,40 @@ impl Sample {
     }
 
     /// Takes the values of an hour.
-    pub fn add_binned(&mut self, values: &Values<'_>) {
-        match &mut self.binned {
-            Some(binned) => binned.add(values),
-            none => *none = Some(Box::new(Binned::of(values))),
+    pub fn add_binned(&mut self, values: KeptValues) {
+        match (&mut self.binned, self.only.take()) {
+            (Some(binned), _) => binned.add(&values.get()),
+            (None, None) => self.only = Some(values),
+            (none, Some(only)) => {
+                let mut binned = Box::<Binned>::default();
+                binned.add(&only.get());
+                binned.add(&values.get());
+                *none = Some(binned);
+            }
         }
     }
 
     /// How many values there are.
     pub fn count(&self) -> u64 {
-        self.values.len() as u64 + self.binned.as_ref().map_or(0, |binned| binned.count)
+        let only = self.only.as_ref().map_or(0, |only| only.get().count);
+        self.values.len() as u64 + only + self.binned.as_ref().map_or(0, |binned| binned.ends.count)
     }
 
     /// The values, smallest first.
     pub fn into_sorted(mut self) -> Sorted {
-        match self.binned {
-            None => {
+        match (self.only, self.binned) {
+            (None, None) => {
                 self.values.sort_unstable_by(f64::total_cmp);
                 Sorted::Values(self.values)
             }
-            Some(mut binned) => {
+            (Some(only), None) if self.values.is_empty() => Sorted::Hour(only),
+            (only, binned) => {
+                let mut binned = binned.unwrap_or_default();
+                if let Some(only) = only {
+                    binned.add(&only.get());
+                }
                 for value in self.values {
-                    binned.add(&Values { count: 1, min: value, max: value, sum: value, bins: &[(bin_of(value), 1)] });
+                    binned.add_value(value);
                 }
                 Sorted::Binned(binned)
             }
@@ -88,77 +103,99 @@ impl Sample {
 }
 
 /// Values in bins.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Binned {
+    ends: Ends,
+    /// By number: adding is one step a bin.
+    bins: Vec<u64>,
+}
+
+/// What is known of values in bins, but the bins. Exact.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Ends {
     count: u64,
     min: f64,
     max: f64,
     sum: f64,
-    bins: Bins,
-}
-
-/// One hour's as they are, several by their number: adding is then one step a bin.
-#[derive(Debug, Clone, PartialEq)]
-enum Bins {
-    One(Vec<Bin>),
-    Several(Vec<u64>),
 }
 
 impl Binned {
-    fn of(values: &Values<'_>) -> Self {
-        let Values { count, min, max, sum, bins } = *values;
-        Self { count, min, max, sum, bins: Bins::One(bins.to_vec()) }
+    fn add(&mut self, values: &Values<'_>) {
+        self.ends.add(Ends::of(values));
+        values.bins.bins().for_each(|(bin, count)| self.count_in(bin, count));
     }
 
-    fn add(&mut self, values: &Values<'_>) {
-        self.count += values.count;
-        self.min = self.min.min(values.min);
-        self.max = self.max.max(values.max);
-        self.sum += values.sum;
-        if let Bins::One(one) = &self.bins {
-            let mut several = Vec::new();
-            count_in(&mut several, one);
-            self.bins = Bins::Several(several);
+    fn add_value(&mut self, value: f64) {
+        self.ends.add(Ends { count: 1, min: value, max: value, sum: value });
+        self.count_in(bin_of(value), 1);
+    }
+
+    fn count_in(&mut self, bin: u16, count: u32) {
+        let at = usize::from(bin);
+        if self.bins.len() <= at {
+            self.bins.resize(at + 1, 0);
         }
-        if let Bins::Several(several) = &mut self.bins {
-            count_in(several, values.bins);
+        if let Some(place) = self.bins.get_mut(at) {
+            *place += u64::from(count);
         }
     }
 
     /// Every bin with what is in it, smallest values first.
-    fn bins(&self) -> Box<dyn Iterator<Item = (u16, u64)> + '_> {
-        match &self.bins {
-            Bins::One(one) => Box::new(one.iter().map(|(bin, count)| (*bin, u64::from(*count)))),
-            Bins::Several(several) => {
-                let counted = several.iter().enumerate().map(|(bin, count)| (bin as u16, *count));
-                Box::new(counted.filter(|(_, count)| *count > 0))
-            }
-        }
-    }
-
-    fn percentile(&self, p: u8) -> Option<f64> {
-        let rank = (self.count * u64::from(p)).div_ceil(100).max(1);
-        if rank >= self.count {
-            return Some(self.max);
-        }
-        let mut passed = 0;
-        let found = self.bins().find(|(_, count)| {
-            passed += count;
-            passed >= rank
-        });
-        found.map(|(bin, _)| value_of(bin).clamp(self.min, self.max))
+    fn bins(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        self.bins.iter().enumerate().map(|(bin, count)| (bin as u16, *count)).filter(|(_, count)| *count > 0)
     }
 }
 
-fn count_in(several: &mut Vec<u64>, bins: &[Bin]) {
-    let wanted = bins.last().map_or(0, |(bin, _)| usize::from(*bin) + 1);
-    if several.len() < wanted {
-        several.resize(wanted, 0);
+impl Ends {
+    fn of(values: &Values<'_>) -> Self {
+        let Values { count, min, max, sum, .. } = *values;
+        Self { count, min, max, sum }
     }
-    for (bin, count) in bins {
-        if let Some(place) = several.get_mut(usize::from(*bin)) {
-            *place += u64::from(*count);
+
+    fn add(&mut self, more: Self) {
+        let is_first = self.count == 0;
+        self.min = if is_first { more.min } else { self.min.min(more.min) };
+        self.max = if is_first { more.max } else { self.max.max(more.max) };
+        self.count += more.count;
+        self.sum += more.sum;
+    }
+
+    /// Each of `statistics`; one pass over `bins`, as long as no percentile is below the one before.
+    fn tell<I: Iterator<Item = (u16, u64)>>(
+        self,
+        bins: impl Fn() -> I,
+        statistics: &[Statistic],
+        mut tell: impl FnMut(Option<f64>),
+    ) {
+        // The bin that was passed last, and how many values are up to its begin and up to its end.
+        let (mut rest, mut bin, mut before, mut passed) = (bins(), 0, 0, 0);
+        for statistic in statistics {
+            let value = match statistic {
+                Statistic::Min => self.min,
+                Statistic::Max => self.max,
+                Statistic::Mean => self.sum / self.count as f64,
+                Statistic::Percentile(p) => {
+                    let rank = (self.count * u64::from(*p)).div_ceil(100).max(1);
+                    if rank <= before {
+                        (rest, before, passed) = (bins(), 0, 0);
+                    }
+                    while passed < rank
+                        && let Some((next, count)) = rest.next()
+                    {
+                        (bin, before, passed) = (next, passed, passed + count);
+                    }
+                    // The largest value of all is known.
+                    if rank >= self.count { self.max } else { value_of(bin).clamp(self.min, self.max) }
+                }
+            };
+            tell((self.count > 0).then_some(value));
         }
+    }
+
+    fn values(self, bins: impl Iterator<Item = (u16, u64)>) -> Vec<f64> {
+        let of_bin =
+            |(bin, count): (u16, u64)| std::iter::repeat_n(value_of(bin).clamp(self.min, self.max), count as usize);
+        bins.flat_map(of_bin).collect()
     }
 }
 
@@ -167,7 +204,9 @@ fn count_in(several: &mut Vec<u64>, bins: &[Bin]) {
 pub enum Sorted {
     /// Each by itself.
     Values(Vec<f64>),
-    /// In bins: a value read from them is off by 1 % at most; least, largest and mean are exact.
+    /// Those of an hour, in bins: a value read from them is off by 1 % at most; least, largest and mean are exact.
+    Hour(KeptValues),
+    /// Those of several hours, in bins.
     Binned(Box<Binned>),
 }
 
@@ -177,12 +216,18 @@ impl Default for Sorted {
     }
 }
 
+/// The bins of an hour.
+fn bins_of<'a>(values: &Values<'a>) -> impl Iterator<Item = (u16, u64)> + use<'a> {
+    values.bins.bins().map(|(bin, count)| (bin, u64::from(count)))
+}
+
 impl Sorted {
     /// How many.
     pub fn count(&self) -> u64 {
         match self {
             Self::Values(values) => values.len() as u64,
-            Self::Binned(binned) => binned.count,
+            Self::Hour(hour) => hour.get().count,
+            Self::Binned(binned) => binned.ends.count,
         }
     }
 
@@ -190,61 +235,61 @@ impl Sorted {
     pub fn values(&self) -> Cow<'_, [f64]> {
         match self {
             Self::Values(values) => Cow::Borrowed(values),
-            Self::Binned(binned) => {
-                let of_bin = |(bin, count): (u16, u64)| {
-                    std::iter::repeat_n(value_of(bin).clamp(binned.min, binned.max), count as usize)
-                };
-                Cow::Owned(binned.bins().flat_map(of_bin).collect())
-            }
+            Self::Hour(hour) => Cow::Owned(Ends::of(&hour.get()).values(bins_of(&hour.get()))),
+            Self::Binned(binned) => Cow::Owned(binned.ends.values(binned.bins())),
         }
     }
 
     /// Percentile `p` (1 to 100) by nearest rank: the smallest value that at least `p` % of all values do not exceed. Unless
     /// values are binned, it is always one that was measured. `None` of no values.
     pub fn percentile(&self, p: u8) -> Option<f64> {
-        match self {
-            Self::Values(values) => {
-                let rank = (values.len() * usize::from(p)).div_ceil(100);
-                values.get(rank.max(1) - 1).or(values.last()).copied()
-            }
-            Self::Binned(binned) => binned.percentile(p),
-        }
+        self.statistic(Statistic::Percentile(p))
     }
 
     /// `None` of no values.
     pub fn statistic(&self, statistic: Statistic) -> Option<f64> {
-        match (statistic, self) {
-            (Statistic::Mean, _) => self.mean(),
-            (Statistic::Percentile(p), _) => self.percentile(p),
-            (Statistic::Min, Self::Values(values)) => values.first().copied(),
-            (Statistic::Max, Self::Values(values)) => values.last().copied(),
-            (Statistic::Min, Self::Binned(binned)) => Some(binned.min),
-            (Statistic::Max, Self::Binned(binned)) => Some(binned.max),
+        let mut told = None;
+        self.statistics(&[statistic], |value| told = value);
+        told
+    }
+
+    /// Tells each of `statistics`, in their order; `None` of no values.
+    pub fn statistics(&self, statistics: &[Statistic], mut tell: impl FnMut(Option<f64>)) {
+        match self {
+            Self::Values(values) => statistics.iter().for_each(|statistic| tell(of_values(values, *statistic))),
+            Self::Hour(hour) => {
+                let hour = hour.get();
+                Ends::of(&hour).tell(|| bins_of(&hour), statistics, tell);
+            }
+            Self::Binned(binned) => binned.ends.tell(|| binned.bins(), statistics, tell),
         }
     }
 
     /// All the usual numbers.
     pub fn distribution(&self) -> Distribution {
-        Distribution {
-            count: self.count(),
-            min: self.statistic(Statistic::Min),
-            mean: self.mean(),
-            p50: self.percentile(50),
-            p90: self.percentile(90),
-            p95: self.percentile(95),
-            p99: self.percentile(99),
-            max: self.statistic(Statistic::Max),
-        }
+        use Statistic::{Max, Mean, Min, Percentile};
+        let mut told = Vec::with_capacity(7);
+        self.statistics(&[Min, Mean, Percentile(50), Percentile(90), Percentile(95), Percentile(99), Max], |value| {
+            told.push(value);
+        });
+        let [min, mean, p50, p90, p95, p99, max] = told[..] else { return Distribution::default() };
+        Distribution { count: self.count(), min, mean, p50, p90, p95, p99, max }
     }
+}
 
-    fn mean(&self) -> Option<f64> {
-        match self {
+/// Of `values`, which are in ascending order.
+fn of_values(values: &[f64], statistic: Statistic) -> Option<f64> {
+    match statistic {
+        Statistic::Min => values.first().copied(),
+        Statistic::Max => values.last().copied(),
+        Statistic::Mean => {
             // Each value is divided first, so that no sum overflows.
-            Self::Values(values) => {
-                let count = values.len() as f64;
-                (!values.is_empty()).then(|| values.iter().map(|value| value / count).sum())
-            }
-            Self::Binned(binned) => Some(binned.sum / binned.count as f64),
+            let count = values.len() as f64;
+            (!values.is_empty()).then(|| values.iter().map(|value| value / count).sum())
+        }
+        Statistic::Percentile(p) => {
+            let rank = (values.len() * usize::from(p)).div_ceil(100);
+            values.get(rank.max(1) - 1).or(values.last()).copied()
         }
     }
 }
@@ -274,6 +319,31 @@ mod tests {
             assert_eq!(hundred.percentile(p), Some(f64::from(p)));
         }
         assert_eq!(sorted(&[1.0, 2.0]).percentile(50), Some(1.0), "the lower of the two in the middle");
+    }
+
+    #[test]
+    fn percentiles_of_bins_are_the_same_in_any_order_and_within_one_per_cent() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for count in [1, 2, 59, 1_000] {
+            let values: Vec<f64> = (0..count).map(|_| (random.f64() * 1e6).round() / 1e3 + 1.0).collect();
+            let mut binned = Binned::default();
+            for value in &values {
+                binned.add_value(*value);
+            }
+            let (exact, binned) = (sorted(&values), Sorted::Binned(Box::new(binned)));
+            let asked = [99, 50, 50, 95, 1, 100, 7].map(Statistic::Percentile);
+            let asked = [asked.as_slice(), &[Statistic::Min, Statistic::Max, Statistic::Mean]].concat();
+            let mut told = Vec::new();
+            binned.statistics(&asked, |value| told.extend(value));
+            assert_eq!(told.len(), asked.len());
+            for (statistic, told) in asked.into_iter().zip(told) {
+                let measured = exact.statistic(statistic).expect("values");
+                assert!(
+                    (told - measured).abs() <= measured * 0.010_001,
+                    "{statistic:?} of {count}: {told}, {measured}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! A figure over time, in buckets: what a chart draws. Nothing is interpolated.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
@@ -10,11 +8,12 @@ use super::{
     sample::{Sample, Statistic},
 };
 use crate::{
-    history::{self, Collect, FoldError, History},
+    history::{self, Collect, FoldError, Grain, History},
     record::{ErrorKind, Metric, TableRow},
 };
 
 const SECONDS_PER_HOUR: i64 = 3_600;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +69,13 @@ impl Buckets {
         (0..i64::try_from(self.count).unwrap_or(0)).map(move |n| first + TimeDelta::seconds(n.saturating_mul(step)))
     }
 
-    /// Whether each begins and ends at full hours.
-    fn are_of_hours(&self) -> bool {
-        self.step_seconds % SECONDS_PER_HOUR == 0
+    /// What fits into one bucket wherever it lies; `None` where hours do not.
+    fn grain(&self) -> Option<Grain> {
+        match self.step_seconds {
+            step if step % SECONDS_PER_DAY == 0 => Some(Grain::Day),
+            step if step % SECONDS_PER_HOUR == 0 => Some(Grain::Hour),
+            _ => None,
+        }
     }
 
     /// Which holds the instant so many seconds after 1970.
@@ -95,8 +98,8 @@ pub struct Series {
     pub failures: Vec<u64>,
     /// Probes that the account's own limit refused.
     pub rate_limited: Vec<u64>,
-    /// How probes failed; empty where none did.
-    pub failure_kinds: Vec<BTreeSet<Option<ErrorKind>>>,
+    /// How probes failed, each once; empty where none did.
+    pub failure_kinds: Vec<Vec<Option<ErrorKind>>>,
     /// For each statistic asked for (of a rate or a sum there is one): the values, `None` where there is nothing to say.
     pub values: Vec<Vec<Option<f64>>>,
     /// Rows that count and are simulated.
@@ -107,8 +110,8 @@ pub struct Series {
 
 #[derive(Debug, Clone, Default)]
 struct Line {
-    /// Only buckets with rows are there.
-    cells: BTreeMap<usize, Cell>,
+    /// By bucket, up to the last with rows.
+    cells: Vec<Cell>,
     /// Milliseconds since 1970, and who served the model then.
     newest: Option<(i64, Option<String>)>,
     simulated: u64,
@@ -119,7 +122,9 @@ struct Line {
 struct Cell {
     count: u64,
     successes: u64,
-    failures: BTreeMap<Option<ErrorKind>, u64>,
+    rate_limited: u64,
+    /// How probes failed, each once.
+    failure_kinds: Vec<Option<ErrorKind>>,
     sample: Sample,
     sum: Option<Decimal>,
 }
@@ -134,13 +139,13 @@ struct Collected<'a> {
 impl Collect for Collected<'_> {
     fn row(&mut self, row: &TableRow<'_>) {
         if let Some(index) = self.buckets.index(row.timestamp_ms().div_euclid(1_000)) {
-            self.groups.of(row).add(row, index, self.figure, self.include_simulated);
+            self.groups.of(row).add(row, (index, self.buckets.count), self.figure, self.include_simulated);
         }
     }
 
     fn cell(&mut self, cell: &history::Cell<'_>) {
         if let Some(index) = self.buckets.index(cell.start_seconds()) {
-            self.groups.of_cell(cell).add_cell(cell, index, self.figure, self.include_simulated);
+            self.groups.of_cell(cell).add_cell(cell, (index, self.buckets.count), self.figure, self.include_simulated);
         }
     }
 }
@@ -158,11 +163,10 @@ pub async fn series(
     let include_simulated = selection.include_simulated;
     let start = || Collected { groups: Groups::by(columns), buckets, figure, include_simulated };
     let rows = selection.rows();
-    let (collected, is_exact) = match figure {
-        // An hour of rows is in one bucket.
-        Figure::Duration(metric) if buckets.are_of_hours() => history.collect(&rows, &[metric], start).await?,
-        _ if buckets.are_of_hours() => (history.collect(&rows, &[], start).await?.0, true),
-        _ => (history.fold(&rows, start, Collected::row).await?, true),
+    let (collected, is_exact) = match (buckets.grain(), figure) {
+        (Some(grain), Figure::Duration(metric)) => history.collect(&rows, &[metric], grain, start).await?,
+        (Some(grain), _) => (history.collect(&rows, &[], grain, start).await?.0, true),
+        (None, _) => (history.fold(&rows, start, Collected::row).await?, true),
     };
     let groups = collected.groups.into_groups();
     let series = groups.into_iter().map(|(key, line)| line.into_series(key, figure, statistics, buckets.count));
@@ -170,7 +174,8 @@ pub async fn series(
 }
 
 impl Line {
-    fn add(&mut self, row: &TableRow<'_>, index: usize, figure: Figure, include_simulated: bool) {
+    /// Takes a row into the bucket `place.0` of `place.1`.
+    fn add(&mut self, row: &TableRow<'_>, place: (usize, usize), figure: Figure, include_simulated: bool) {
         let label = row.label();
         match &mut self.newest {
             Some((newest, _)) if *newest > row.timestamp_ms() => {}
@@ -183,12 +188,12 @@ impl Line {
             return;
         }
         self.simulated += u64::from(label.simulated);
-        let cell = self.cells.entry(index).or_default();
+        let cell = self.at(place);
         cell.count += 1;
         if row.is_success() {
             cell.successes += 1;
         } else {
-            *cell.failures.entry(row.error_kind()).or_default() += 1;
+            cell.add_failures(row.error_kind(), 1);
         }
         let amount = match figure {
             Figure::Duration(metric) => {
@@ -207,7 +212,7 @@ impl Line {
         }
     }
 
-    fn add_cell(&mut self, hour: &history::Cell<'_>, index: usize, figure: Figure, include_simulated: bool) {
+    fn add_cell(&mut self, hour: &history::Cell<'_>, place: (usize, usize), figure: Figure, include_simulated: bool) {
         let (counts, name) = (hour.counts(), hour.name());
         let newest = counts.last.as_ref().map_or(0, |last| last.timestamp.timestamp_millis());
         match &mut self.newest {
@@ -222,17 +227,17 @@ impl Line {
         if name.simulated {
             self.simulated += counts.count;
         }
-        let cell = self.cells.entry(index).or_default();
+        let cell = self.at(place);
         cell.count += counts.count;
         cell.successes += counts.successes;
         for (kind, count) in &counts.failures {
-            *cell.failures.entry(*kind).or_default() += count;
+            cell.add_failures(*kind, *count);
         }
         let [input_tokens, output_tokens, ..] = counts.tokens;
         let amount = match figure {
             Figure::Duration(metric) => {
-                if let Some(values) = hour.values(metric) {
-                    cell.sample.add_binned(&values);
+                if let Some(values) = hour.kept_values(metric) {
+                    cell.sample.add_binned(values);
                 }
                 None
             }
@@ -246,6 +251,16 @@ impl Line {
         }
     }
 
+    #[expect(clippy::expect_used, reason = "made long enough before")]
+    fn at(&mut self, (index, count): (usize, usize)) -> &mut Cell {
+        if self.cells.len() <= index {
+            // All of them are there in the end: room for them once, instead of moving them as they become more.
+            self.cells.reserve_exact(count.saturating_sub(self.cells.len()));
+            self.cells.resize_with(index + 1, Cell::default);
+        }
+        self.cells.get_mut(index).expect("the bucket is there")
+    }
+
     fn into_series(mut self, key: GroupKey, figure: Figure, statistics: &[Statistic], count: usize) -> Series {
         let lists = if matches!(figure, Figure::Duration(_)) { statistics.len() } else { 1 };
         let mut series = Series {
@@ -256,40 +271,55 @@ impl Line {
             values: vec![Vec::with_capacity(count); lists],
             ..Series::default()
         };
-        for index in 0..count {
-            let cell = self.cells.remove(&index).unwrap_or_default();
-            let rate_limited = cell.rate_limited();
+        self.cells.resize_with(count, Cell::default);
+        for cell in self.cells {
             series.counts.push(cell.count);
-            series.rate_limited.push(rate_limited);
-            series.failures.push(cell.count.saturating_sub(cell.successes).saturating_sub(rate_limited));
-            series.failure_kinds.push(cell.failures.keys().copied().collect());
-            let values = cell.values(figure, statistics);
-            for (list, value) in series.values.iter_mut().zip(values) {
-                list.push(value);
-            }
+            series.rate_limited.push(cell.rate_limited);
+            series.failures.push(cell.count.saturating_sub(cell.successes).saturating_sub(cell.rate_limited));
+            series.failure_kinds.push(cell.tell_values(figure, statistics, &mut series.values));
         }
         series
     }
 }
 
 impl Cell {
-    fn rate_limited(&self) -> u64 {
-        self.failures.get(&Some(ErrorKind::RateLimited)).copied().unwrap_or(0)
+    fn add_failures(&mut self, kind: Option<ErrorKind>, count: u64) {
+        if kind == Some(ErrorKind::RateLimited) {
+            self.rate_limited += count;
+        }
+        if let Err(at) = self.failure_kinds.binary_search(&kind) {
+            self.failure_kinds.insert(at, kind);
+        }
     }
 
-    fn values(self, figure: Figure, statistics: &[Statistic]) -> Vec<Option<f64>> {
-        match figure {
+    /// Adds its values to `lists`, and says how probes failed.
+    fn tell_values(
+        self,
+        figure: Figure,
+        statistics: &[Statistic],
+        lists: &mut [Vec<Option<f64>>],
+    ) -> Vec<Option<ErrorKind>> {
+        let value = match figure {
             Figure::Duration(_) => {
-                let sorted = self.sample.into_sorted();
-                statistics.iter().map(|statistic| sorted.statistic(*statistic)).collect()
+                let mut lists = lists.iter_mut();
+                self.sample.into_sorted().statistics(statistics, |value| {
+                    if let Some(list) = lists.next() {
+                        list.push(value);
+                    }
+                });
+                return self.failure_kinds;
             }
             Figure::SuccessRate => {
-                let judged = self.count.saturating_sub(self.rate_limited());
-                vec![(judged > 0).then(|| self.successes as f64 / judged as f64)]
+                let judged = self.count.saturating_sub(self.rate_limited);
+                (judged > 0).then(|| self.successes as f64 / judged as f64)
             }
             Figure::Cost | Figure::InputTokens | Figure::OutputTokens => {
-                vec![self.sum.and_then(|sum| sum.normalize().to_f64())]
+                self.sum.and_then(|sum| sum.normalize().to_f64())
             }
+        };
+        for list in lists {
+            list.push(value);
         }
+        self.failure_kinds
     }
 }

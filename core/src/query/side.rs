@@ -5,7 +5,7 @@ use super::{
     sample::{Sample, Sorted},
 };
 use crate::{
-    history::{Cell, Collect, FoldError, History},
+    history::{Cell, Collect, FoldError, Grain, History},
     record::{ErrorKind, Metric, TableRow},
 };
 
@@ -56,8 +56,8 @@ impl Collected {
         self.side.count += counts.count;
         self.side.judged += counts.count.saturating_sub(rate_limited);
         self.side.successes += counts.successes;
-        if let Some(values) = cell.values(metric) {
-            self.sample.add_binned(&values);
+        if let Some(values) = cell.kept_values(metric) {
+            self.sample.add_binned(values);
         }
     }
 }
@@ -87,7 +87,7 @@ pub async fn side(
 ) -> Result<(Vec<(String, Side)>, bool), FoldError> {
     let include_simulated = selection.include_simulated;
     let start = || Models { groups: Groups::by(&[Column::Model]), metric, include_simulated };
-    let (models, is_exact) = history.collect(&selection.rows(), &[metric], start).await?;
+    let (models, is_exact) = history.collect(&selection.rows(), &[metric], Grain::Day, start).await?;
     let sides = models.groups.into_groups().into_iter().map(|(key, collected)| {
         let side = Side { values: collected.sample.into_sorted(), ..collected.side };
         (key.model_name.unwrap_or_default(), side)

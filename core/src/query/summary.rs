@@ -10,7 +10,7 @@ use super::{
 };
 pub use crate::history::{Last, Phases};
 use crate::{
-    history::{Cell, Collect, FoldError, History},
+    history::{Cell, Collect, FoldError, Grain, History},
     record::{ErrorKind, Metric, TableRow},
 };
 
@@ -111,8 +111,8 @@ impl Summary {
         }
         self.phases.and(&counts.phases);
         for (metric, sample) in SUMMARISED.into_iter().zip(&mut self.samples) {
-            if let Some(values) = cell.values(metric) {
-                sample.add_binned(&values);
+            if let Some(values) = cell.kept_values(metric) {
+                sample.add_binned(values);
             }
         }
     }
@@ -158,6 +158,6 @@ pub async fn summaries(
 ) -> Result<(Vec<(GroupKey, Summary)>, bool), FoldError> {
     let include_simulated = selection.include_simulated;
     let start = || Collected { groups: Groups::by(columns), include_simulated };
-    let (collected, is_exact) = history.collect(&selection.rows(), &SUMMARISED, start).await?;
+    let (collected, is_exact) = history.collect(&selection.rows(), &SUMMARISED, Grain::Day, start).await?;
     Ok((collected.groups.into_groups(), is_exact))
 }

@@ -1,9 +1,13 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use chrono::{DateTime, Utc};
 
 use super::*;
-use crate::history::Position;
+use crate::{
+    history::{Direction, Position, tests::days::days_that_differ},
+    record::Record,
+    store::Scope,
+};
 
 fn cursor(timestamp: &str, model: &str) -> Cursor {
     let timestamp: DateTime<Utc> = timestamp.parse().unwrap();
@@ -40,4 +44,38 @@ fn what_is_no_cursor_is_refused() {
     ] {
         assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
     }
+}
+
+/// A filter judges rows one by one and days by their rollups: where it judged these otherwise, rows would be missing.
+#[tokio::test]
+async fn a_page_of_days_that_rollups_tell_of_is_a_lists_whatever_the_filter() {
+    let (every, store) = days_that_differ();
+    assert_eq!(store.history().roll_up(None).await.unwrap(), 10);
+    let history = store.history();
+    let models = [None, Some(vec!["a"]), Some(vec!["b"]), Some(vec!["a", "b"]), Some(vec!["none"]), Some(vec![])];
+    for models in models.map(|models| models.map(|models| models.into_iter().map(str::to_owned).collect::<Vec<_>>())) {
+        for status in [None, Some(Status::Success), Some(Status::Error)] {
+            for leaves_out_simulated in [false, true] {
+                let filter = Filter { models: models.clone(), status, leaves_out_simulated };
+                let is_wanted = |record: &&Record| {
+                    models.as_ref().is_none_or(|models| models.contains(&record.model_name))
+                        && status.is_none_or(|status| record.is_success() == (status == Status::Success))
+                        && !(leaves_out_simulated && record.simulated)
+                };
+                let wanted: Vec<Record> = every.iter().filter(is_wanted).cloned().collect();
+                for skip in [0, 1, 30] {
+                    let (scope, direction, after) = (Scope::default(), Direction::OldestFirst, None);
+                    let query = RecordQuery { scope, filter: filter.clone(), direction, after, skip, limit: 1000 };
+                    let page = page(&history, &query).await.unwrap();
+                    assert_eq!(page.records, wanted[wanted.len().min(skip as usize)..], "{filter:?}, skip {skip}");
+                }
+            }
+        }
+    }
+    let before = store.reads();
+    let filter = Filter { models: Some(vec!["none".to_owned()]), ..Filter::default() };
+    let (scope, direction) = (Scope::default(), Direction::NewestFirst);
+    let query = RecordQuery { scope, filter, direction, after: None, skip: 0, limit: 100 };
+    assert_eq!(page(&store.history(), &query).await.unwrap().records, []);
+    assert_eq!(store.reads(), before, "no day is read for what none has");
 }

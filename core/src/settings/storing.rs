@@ -11,7 +11,7 @@ use crate::store::{AppendMode, Encryption, FileOptions, S3Options};
 pub struct Storing {
     /// `STORE`, default `file` locally and `s3` in Lambda.
     pub store: StoreSettings,
-    /// What the local file does with days that are over: `LATENCY_DATA_ROTATE`, default `on`, and `RETENTION_DAYS`, default:
+    /// What the local file does with finished days: `LATENCY_DATA_ROTATE`, default `on`, and `RETENTION_DAYS`, default:
     /// keep for ever.
     pub file_options: FileOptions,
     /// `MEMORY_LIMIT_MB`, default 64: how much of the history may be held in memory, in MiB.
@@ -68,7 +68,7 @@ fn file_options(source: &mut Source<'_>, is_s3: bool) -> FileOptions {
         let days = whole(text, 1..=36_500).filter(|_| !is_s3)?;
         u32::try_from(days).ok().map(Some)
     });
-    FileOptions { rotate, retention_days }
+    FileOptions { rotate, retention_days, ..FileOptions::default() }
 }
 
 fn s3(source: &mut Source<'_>, location: &str) -> Option<S3Options> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Scope, Segment, StoreError};
-use crate::record::{CycleId, Environment};
+use crate::record::{CycleId, Environment, Table};
 
 /// A range is full once it has this many bytes.
 pub(super) const SEGMENT_BYTES: u64 = 1024 * 1024;
@@ -24,6 +24,39 @@ pub(super) struct RowNote<'a> {
     pub(super) cycle_id: Option<CycleId>,
 }
 
+/// What the index notes of many rows.
+#[derive(Debug)]
+pub(super) struct RowsNote {
+    earliest: Option<DateTime<Utc>>,
+    latest: Option<DateTime<Utc>>,
+    mix: Mix,
+    /// As they follow each other.
+    cycles: Vec<(CycleId, Environment)>,
+}
+
+impl RowsNote {
+    /// Of all of `table`'s rows.
+    pub(super) fn of(table: &Table) -> Self {
+        let at = |ms: Option<&i64>| ms.and_then(|ms| DateTime::from_timestamp_millis(*ms));
+        let mut cycles: Vec<(CycleId, Environment)> = Vec::new();
+        for row in (0..table.len()).filter_map(|index| table.row(index)) {
+            let Some(cycle_id) = row.cycle_id() else { continue };
+            let environment = &row.label().environment;
+            if cycles.last().is_none_or(|(last, of)| *last != cycle_id || of != environment) {
+                cycles.push((cycle_id, environment.clone()));
+            }
+        }
+        let mut environments = table.labels().iter().map(|label| &label.environment);
+        let mix = match environments.next() {
+            None => Mix::Empty,
+            Some(first) if environments.all(|other| other == first) => Mix::Only(first.clone()),
+            Some(_) => Mix::Several,
+        };
+        let times = table.timestamps_ms();
+        Self { earliest: at(times.iter().min()), latest: at(times.iter().max()), mix, cycles }
+    }
+}
+
 /// Which environments' rows are in a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Mix {
@@ -35,6 +68,9 @@ enum Mix {
 /// One range.
 #[derive(Debug, Clone)]
 struct Part {
+    name: Arc<str>,
+    /// Once it is full: every reader asks for it.
+    identity: Option<Arc<str>>,
     start: u64,
     len: u64,
     first_line: u64,
@@ -51,7 +87,7 @@ pub(super) struct Index {
     /// The file's name: a segment's is `name@start`.
     name: String,
     /// Tells this file from another one of the same name.
-    tag: String,
+    tag: Arc<str>,
     segment_bytes: u64,
     parts: Vec<Part>,
     end: u64,
@@ -73,7 +109,7 @@ impl Index {
     pub(super) fn new(name: &str, tag: &str, start: u64, header_lines: u64, header: Bytes) -> Self {
         Self {
             name: name.to_owned(),
-            tag: tag.to_owned(),
+            tag: Arc::from(tag),
             segment_bytes: SEGMENT_BYTES,
             parts: Vec::new(),
             end: start,
@@ -98,6 +134,11 @@ impl Index {
     /// Where the next row goes.
     pub(super) fn end(&self) -> u64 {
         self.end
+    }
+
+    /// The line on which the next row stands.
+    pub(super) fn next_line(&self) -> u64 {
+        self.next_line
     }
 
     /// The header in force at the end, with its line end.
@@ -130,6 +171,24 @@ impl Index {
         }
     }
 
+    /// Whether what comes next begins a range of its own.
+    pub(super) fn is_full(&self) -> bool {
+        self.parts.last().is_none_or(|part| part.len >= self.segment_bytes)
+    }
+
+    /// Notes `len` bytes over `lines` lines at the end that hold `rows` and nothing else: a whole range, or the first rows of one.
+    /// Gives the range's name and identity, as they are now.
+    pub(super) fn push_rows(&mut self, len: u64, lines: u64, rows: &RowsNote) -> (Arc<str>, Arc<str>) {
+        for (cycle_id, environment) in &rows.cycles {
+            self.cycles.insert(*cycle_id, environment);
+        }
+        let tag = Arc::clone(&self.tag);
+        let part = self.push(len, lines);
+        (part.earliest, part.latest) = (rows.earliest, rows.latest);
+        part.mix = rows.mix.clone();
+        (Arc::clone(&part.name), identity(&tag, part.len))
+    }
+
     /// Notes bytes at the end that are no row: an empty or unreadable line.
     pub(super) fn push_other(&mut self, len: u64, lines: u64) {
         self.push(len, lines);
@@ -147,15 +206,13 @@ impl Index {
     pub(super) fn push_header(&mut self, len: u64, header: Bytes) {
         self.push(len, 1);
         self.header = header;
-        let part = self.new_part();
-        self.parts.push(part);
+        self.begin_part();
     }
 
     fn push(&mut self, len: u64, lines: u64) -> &mut Part {
         // What is larger than a range is no row: it gets a range of its own, which nobody needs to read.
         if self.parts.last().is_none_or(|part| part.len >= self.segment_bytes) || len > SEGMENT_BYTES {
-            let part = self.new_part();
-            self.parts.push(part);
+            self.begin_part();
         }
         self.end += len;
         self.next_line += lines;
@@ -165,8 +222,13 @@ impl Index {
         part
     }
 
-    fn new_part(&self) -> Part {
-        Part {
+    fn begin_part(&mut self) {
+        if let Some(full) = self.parts.last_mut() {
+            full.identity = Some(identity(&self.tag, full.len));
+        }
+        self.parts.push(Part {
+            name: Arc::from(format!("{}@{}", self.name, self.end)),
+            identity: None,
             start: self.end,
             len: 0,
             first_line: self.next_line,
@@ -174,7 +236,7 @@ impl Index {
             latest: None,
             mix: Mix::Empty,
             header: self.header.clone(),
-        }
+        });
     }
 
     /// The ranges that may hold rows of `scope`, oldest first.
@@ -196,8 +258,8 @@ impl Index {
 
     fn segment(&self, part: &Part, is_open: bool) -> Segment {
         Segment {
-            name: Arc::from(format!("{}@{}", self.name, part.start)),
-            identity: Arc::from(self.identity(part.len)),
+            name: Arc::clone(&part.name),
+            identity: part.identity.clone().unwrap_or_else(|| identity(&self.tag, part.len)),
             earliest: part.earliest,
             latest: part.latest.filter(|_| !is_open),
             environment: match &part.mix {
@@ -210,10 +272,6 @@ impl Index {
         }
     }
 
-    fn identity(&self, len: u64) -> String {
-        format!("{}-{len}", self.tag)
-    }
-
     /// Where the rows of `segment`, as it was when it was listed, are.
     pub(super) fn range(&self, segment: &Segment) -> Result<Range, StoreError> {
         let changed = || StoreError::Changed { name: segment.name.to_string() };
@@ -221,7 +279,7 @@ impl Index {
         let start: u64 = start.parse().map_err(|_| changed())?;
         let part = self.parts.binary_search_by_key(&start, |part| part.start).ok();
         let part = part.and_then(|at| self.parts.get(at)).filter(|part| part.len >= segment.size_bytes);
-        let part = part.filter(|_| name == self.name && *segment.identity == *self.identity(segment.size_bytes));
+        let part = part.filter(|_| name == self.name && segment.identity == identity(&self.tag, segment.size_bytes));
         let part = part.ok_or_else(changed)?;
         Ok(Range { header: part.header.clone(), start, len: segment.size_bytes })
     }
@@ -239,6 +297,10 @@ impl Index {
         let near = self.parts.iter().filter(|part| part.is_within(&scope));
         near.map(|part| Range { header: part.header.clone(), start: part.start, len: part.len }).collect()
     }
+}
+
+fn identity(tag: &str, len: u64) -> Arc<str> {
+    Arc::from(format!("{tag}-{len}"))
 }
 
 impl Part {

@@ -22,7 +22,7 @@ pub use file::{FileOptions, FileStore};
 pub use memory::MemoryStore;
 pub use s3::{AppendMode, Encryption, S3Options, S3Store};
 
-use crate::record::{CycleId, Environment, Record};
+use crate::record::{CycleId, Environment, Record, Table};
 
 /// The rows of one append: a cycle's, or those of another writer (a POST).
 #[derive(Debug, Clone)]
@@ -99,7 +99,7 @@ pub struct KeptRollup {
 /// What the store says of itself, for `/health`.
 #[derive(Debug, Clone, Default)]
 pub struct StoreHealth {
-    /// `file`, `s3` or `memory`, and where.
+    /// `file`, `s3` or `memory`.
     pub kind: &'static str,
     /// Path or bucket; no credentials.
     pub location: String,
@@ -133,7 +133,7 @@ pub enum StoreError {
         holder: String,
     },
     /// No room left. The rows were not written; try again later.
-    #[error("{location}: no space left on the device")]
+    #[error("{location}: no space left on the device, or within a quota or limit of file sizes; make room there")]
     Full {
         /// Path.
         location: String,
@@ -173,6 +173,12 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// A segment's CSV: a header row, then its rows, whole.
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError>;
+
+    /// Rows that the store had to decode for itself, by their segments, oldest first: given away once, so that the first reader
+    /// need not decode them again.
+    async fn take_decoded(&self) -> Vec<(Segment, Table)> {
+        Vec::new()
+    }
 
     /// The pieces of a segment too large to be taken into memory whole, oldest first: together they hold its rows, each is
     /// read and kept by itself. A segment that is not divided is its only piece.

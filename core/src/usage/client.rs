@@ -12,7 +12,7 @@ use super::{
     report::{Report, parse},
 };
 use crate::{
-    redact,
+    cause, redact,
     tls::{self, SharedTls, TlsSetupError},
 };
 
@@ -176,11 +176,7 @@ impl UsageClient {
         if error.is_timeout() {
             return UsageError::Timeout { endpoint, timeout: self.timeout };
         }
-        // The outer messages repeat the URL, which may hold secrets; the innermost is the operating system's own.
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
+        let cause = cause::innermost(error);
         let problem =
             if std::ptr::addr_eq(cause, error) { "the connection failed".to_owned() } else { cause.to_string() };
         UsageError::Unreachable { endpoint, problem }

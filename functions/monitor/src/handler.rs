@@ -10,11 +10,11 @@ use lambda_runtime::{Diagnostic, Error, LambdaEvent};
 use llm_monitor_core::{
     cycle::{Monitor, Progress, Shard, Summary},
     parameters::Parameters,
-    parts::{self, PartsError},
+    parts,
     probe::Schedule,
     record::CycleId,
     settings::{Host, Settings},
-    store::Store,
+    store::{Store, StoreError},
 };
 use serde_json::Value;
 use tokio::sync::Mutex as AsyncMutex;
@@ -59,7 +59,7 @@ pub(crate) enum HandleError {
     #[error(transparent)]
     Event(#[from] EventError),
     #[error(transparent)]
-    Parts(#[from] PartsError),
+    Store(#[from] StoreError),
     #[error("nothing could be stored: {0}")]
     NothingStored(String),
 }
@@ -75,7 +75,7 @@ impl From<HandleError> for Diagnostic {
     fn from(error: HandleError) -> Self {
         let error_type = match &error {
             HandleError::Event(_) => "EventError",
-            HandleError::Parts(_) => "PartsError",
+            HandleError::Store(_) => "StoreError",
             HandleError::NothingStored(_) => "NothingStored",
         };
         Self { error_type: error_type.to_owned(), error_message: error.to_string() }
@@ -120,7 +120,7 @@ impl Handler {
         }
     }
 
-    async fn shard(&self, shard: Shard) -> Result<Arc<ShardParts>, PartsError> {
+    async fn shard(&self, shard: Shard) -> Result<Arc<ShardParts>, StoreError> {
         let mut parts = self.parts.lock().await;
         if let Some(vars) = self.parameters.changed().await {
             match Settings::from_vars(&vars, Host::Lambda) {
@@ -162,4 +162,47 @@ fn lateness(scheduled: DateTime<Utc>) -> Duration {
         warn!(late_s = late.as_secs(), "the event came {} s after its cycle was due", late.as_secs());
     }
     late
+}
+
+#[cfg(test)]
+#[path = "../../test_secret.rs"]
+mod test_secret;
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::{test_secret::Secret, *};
+
+    async fn usage_token(handler: &Handler) -> String {
+        let parts = handler.parts.lock().await;
+        let token = parts.settings.monitoring.measured[0].usage.token.as_ref();
+        token.expect("a token").expose_secret().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_was_changed_makes_new_parts_and_one_that_cannot_be_used_does_not() {
+        let secret = Secret::new("old");
+        let vars = [
+            ("DEV_USAGE_ENDPOINT", "http://127.0.0.1:1/usage"),
+            ("DEV_USAGE_TOKEN_PARAMETER", "/m/token"),
+            ("RECORDS_BUCKET", "records"),
+            ("AWS_REGION", "eu-west-1"),
+        ];
+        let parameters = Parameters::by(vars.into_iter().collect(), secret.clone()).with_max_age(Duration::ZERO);
+        let handler = Handler::new(parameters).await.expect("usable settings");
+        let first = handler.shard(Shard::WHOLE).await.expect("parts");
+        let again = handler.shard(Shard::WHOLE).await.expect("parts");
+        assert!(Arc::ptr_eq(&first, &again), "as long as nothing changes, a process remembers what it learned");
+
+        secret.change("new");
+        let new = handler.shard(Shard::WHOLE).await.expect("parts");
+        assert!(!Arc::ptr_eq(&first, &new), "the parts of the old secret are given up");
+        assert_eq!(usage_token(&handler).await, "new");
+
+        secret.change("unusable\u{7f}");
+        let kept = handler.shard(Shard::WHOLE).await.expect("parts");
+        assert!(Arc::ptr_eq(&new, &kept));
+        assert_eq!(usage_token(&handler).await, "new");
+    }
 }

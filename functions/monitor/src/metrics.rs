@@ -20,7 +20,7 @@ const METRICS: [(&str, &str); 6] = [
 /// Writes the metrics of one cycle.
 pub(crate) fn emit(function: &str, summary: &Summary, took: Duration, late: Duration) {
     let line = format!("{}\n", document(function, summary, took, late));
-    // A log that cannot be written to costs no measurement.
+    // A log that cannot be written to costs no probe.
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p llm-monitor --bench history` makes seeded histories in a temporary folder (2 GB), and prints a table; each
 //! figure is a ratio within the run where it can be. DuckDB is measured on the same files where `tests/history/run` installed it.
-//! `--quick` makes smaller histories, to try it out.
+//! `--quick` makes smaller histories, to try it out; `--only load`, `pages`, `month` or `year` measures that part alone.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::expect_used)] // a program for a developer's eyes
 
 mod loading;
@@ -13,6 +13,7 @@ use std::{alloc::System, process::Command};
 
 use llm_monitor::mock_history::Layout;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::runtime::Runtime;
 
 use place::Place;
 
@@ -36,9 +37,11 @@ impl Line {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    // A year is measured in a process of its own, so that its memory is nobody else's.
+    // As `serve` answers HTTP.
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.worker_threads(2).max_blocking_threads(llm_monitor::FILE_THREADS).enable_all();
+    let runtime = threads.build().expect("a runtime");
+    // The process that `measure_year` starts.
     if let Some(at) = arguments.iter().position(|argument| argument == "--year-at") {
         let folder = arguments.get(at + 1).expect("a folder");
         runtime.block_on(serving::year(folder.as_ref()));
@@ -47,19 +50,37 @@ fn main() {
     let is_quick = arguments.iter().any(|argument| argument == "--quick");
     let scale = |full: u32, quick: u32| if is_quick { quick } else { full };
 
+    let only = arguments.iter().position(|argument| argument == "--only").and_then(|at| arguments.get(at + 1));
+    let is_asked = |part: &str| only.is_none_or(|only| only == part);
+
     let mut lines = Vec::new();
-    eprintln!("one million rows …");
-    let small = Place::make(Layout::Csv, scale(1, 1), 1, Some(1_000));
-    let million = Place::make(Layout::Csv, scale(18, 3), 10, None);
-    lines.extend(loading::measure(&million, &runtime));
-    lines.extend(runtime.block_on(serving::pages(&small, &million)));
-    drop((small, million));
-    eprintln!("30 days of 40 series …");
-    let month = Place::make(Layout::Days, scale(31, 5), 10, None);
-    lines.extend(runtime.block_on(serving::month(&month)));
-    drop(month);
-    eprintln!("a year of one environment …");
-    let year = Place::make_of(Layout::Days, scale(366, 10), 10, &["prod"]);
+    if is_asked("load") || is_asked("pages") {
+        eprintln!("one million rows …");
+        let million = Place::make(Layout::Csv, scale(18, 3), 10, None);
+        if is_asked("load") {
+            lines.extend(loading::measure(&million, &runtime));
+        }
+        if is_asked("pages") {
+            let small = Place::make(Layout::Csv, scale(1, 1), 1, Some(1_000));
+            lines.extend(runtime.block_on(serving::pages(&small, &million)));
+        }
+    }
+    if is_asked("month") {
+        eprintln!("30 days of 40 series …");
+        let month = Place::make(Layout::Days, scale(31, 5), 10, None);
+        lines.extend(runtime.block_on(serving::month(&month)));
+    }
+    if is_asked("year") {
+        eprintln!("a year of one environment …");
+        lines.extend(measure_year(scale(366, 10), &runtime));
+    }
+    print(&lines);
+}
+
+/// In a process of its own, so that its memory is nobody else's.
+fn measure_year(days: u32, runtime: &Runtime) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let year = Place::make_of(Layout::Days, days, 10, &["prod"]);
     runtime.block_on(serving::roll_up(&year));
     let child = Command::new(std::env::current_exe().expect("a path")).arg("--year-at").arg(year.folder()).output();
     let said = child.expect("it runs");
@@ -71,7 +92,7 @@ fn main() {
             lines.push(Line::new(what.to_owned(), figure.to_owned(), String::new(), is_met == "true", goal));
         }
     }
-    print(&lines);
+    lines
 }
 
 fn print(lines: &[Line]) {

@@ -20,15 +20,15 @@ use crate::{
     wiring::{self, StartError},
 };
 
-/// How often all is begun anew because the source changes too much while it is read; what is copied is not copied again.
-const ATTEMPTS: u32 = 4;
+/// How often the source is listed anew because it changed while it was read; what is copied and did not change is not read again.
+const ATTEMPTS: u32 = 16;
 /// What one append may take, retries included: nobody waits for it as for a cycle's.
 const APPEND_BUDGET: Duration = Duration::from_secs(600);
 
 const EXAMPLES: &str = "\
-Copies records, what usage endpoints said, and catalogs, from the store that the settings name; `serve` may go on meanwhile.
-Of every cycle the copy holds all of an environment's rows or none. Running it again copies what is new. The copy is a store
-itself: the last line says the settings that serve it, and `llm-monitor verify DEST` reads it. A bucket is reached by the same
+Copies records, what usage endpoints said, and catalogs, from the store that the settings name; `serve` may go on meanwhile. \
+Of every cycle the copy holds all of an environment's rows or none. Running it again copies what is new. The copy is a store \
+itself: the last line says the settings that serve it, and `llm-monitor verify DEST` reads it. A bucket is reached by the same \
 AWS variables as the store's.
 
 Exit code: 0 all is copied, 1 rows that cannot be read are not in the copy, 2 could not be done.
@@ -54,51 +54,48 @@ pub(crate) async fn run(vars: &Vars, args: &Args) -> Result<ExitCode, StartError
     let to = End::destination(&args.destination, &settings, vars).await?;
     to.store().set_append_budget(APPEND_BUDGET);
     let mut attempt = 1;
-    let unreadable = loop {
-        match copy(&from, &to, &settings).await {
+    let mut copied = rows::Copied::default();
+    loop {
+        match copy(&from, &to, &settings, &mut copied).await {
             Err(error) if attempt < ATTEMPTS && is_changed(&error) => {
                 attempt += 1;
                 from = End::source(&settings).await?;
             }
             done => break done?,
         }
-    };
+    }
     say(format!("The copy is served with {}", to.location(&args.destination)));
-    Ok(ExitCode::from(u8::from(unreadable > 0)))
+    Ok(ExitCode::from(u8::from(copied.unreadable() > 0)))
 }
 
 fn is_changed(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(StoreError::Changed { .. }))
 }
 
-/// How many rows of the source cannot be read.
-async fn copy(from: &End, to: &End, settings: &Settings) -> Result<u64> {
-    let mut of_rows = BTreeSet::new();
-    let unreadable = if let (End::Bucket(from), End::Bucket(to)) = (from, to) {
+/// `copied` is what earlier attempts did.
+async fn copy(from: &End, to: &End, settings: &Settings, copied: &mut rows::Copied) -> Result<()> {
+    if let (End::Bucket(from), End::Bucket(to)) = (from, to) {
         let copied = objects::copy(from, to).await?;
         let (count, size) = (copied.objects, bytes(copied.bytes));
         say(format!("{count} objects ({size}) copied, {} the same already", copied.same));
-        0
     } else {
-        let copied = rows::copy(from, to, &source_name(settings)).await?;
-        let (taken, there) = (copied.rows.taken.total(), copied.rows.there.total());
+        rows::copy(from, to, &source_name(settings), copied).await?;
+        let (taken, there) = (copied.taken(), copied.there());
         say(format!("{taken} records copied, {there} there already, {} days unchanged and not read", copied.same_days));
-        if copied.unreadable > 0 {
+        if copied.unreadable() > 0 {
             say(format!(
                 "{} rows cannot be read and are not in the copy; `llm-monitor verify` names them",
-                copied.unreadable
+                copied.unreadable()
             ));
         }
-        of_rows.extend(copied.rows.taken.environments().chain(copied.rows.there.environments()).cloned());
-        copied.unreadable
-    };
+    }
     let days = first_day(from.store()).await?.map(|first| (first, Utc::now().date_naive()));
     if let Some(days) = days {
-        let environments = environments(from.store(), settings, of_rows).await?;
+        let environments = environments(from.store(), settings, copied.environments.clone()).await?;
         let copied = rest::copy(from.store(), to.store(), &environments, days).await?;
         say(format!("{} usage reports and {} catalogs copied", copied.usage_files, copied.catalogs));
     }
-    Ok(unreadable)
+    Ok(())
 }
 
 fn source_name(settings: &Settings) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, NaiveDate, Timelike, Utc};
-use llm_monitor_core::store::Segment;
+use llm_monitor_core::{fnv, store::Segment};
 
 /// Days of a sparse file are gone through one by one: a row of year 1 must not make millions of them.
 const DAYS_AT_MOST: usize = 36_600;
@@ -35,10 +35,5 @@ fn span(segment: &Segment, now: DateTime<Utc>) -> (NaiveDate, NaiveDate) {
 /// Tells whether any segment of a day changed.
 pub(super) fn identity(segments: &[Segment]) -> String {
     let text: Vec<_> = segments.iter().map(|segment| format!("{} {}\n", segment.name, segment.identity)).collect();
-    // FNV-1a: the same in every version of the program.
-    let hash = text
-        .concat()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{}-{hash:016x}", segments.len())
+    format!("{}-{:016x}", segments.len(), fnv::hash(text.concat().as_bytes()))
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use llm_monitor_core::{
     parts,
     settings::{Settings, StoreSettings, Vars},
@@ -67,10 +67,7 @@ impl End {
     pub(super) async fn source(settings: &Settings) -> Result<Self, StartError> {
         match &settings.storing.store {
             StoreSettings::File { path } => {
-                let path = path.clone();
-                let given = path.clone();
-                let opened = tokio::task::spawn_blocking(move || FileStore::open_read_only(given)).await;
-                Ok(Self::Files { store: opened.context("reading the file was broken off")??, path })
+                Ok(Self::Files { store: wiring::open_file_to_read(path).await?, path: path.clone() })
             }
             StoreSettings::S3(options) => Ok(Self::Bucket(Arc::new(S3Store::new((**options).clone())))),
         }

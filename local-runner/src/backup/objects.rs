@@ -17,11 +17,11 @@ const ATTEMPTS: u32 = 8;
 pub(super) struct Copied {
     pub(super) objects: u64,
     pub(super) bytes: u64,
-    /// Objects that were the same already.
+    /// Objects of which the copy had everything.
     pub(super) same: u64,
 }
 
-/// Copies the objects that `to` lacks, or has shorter: they only ever grow.
+/// Copies the objects that `to` lacks, or has with less in them: they only ever grow. What `to` has more stays.
 pub(super) async fn copy(from: &S3Store, to: &S3Store) -> Result<Copied> {
     let there: HashMap<String, u64> =
         to.segments(&Scope::default()).await?.iter().filter_map(|s| named(to, s)).collect();
@@ -29,15 +29,22 @@ pub(super) async fn copy(from: &S3Store, to: &S3Store) -> Result<Copied> {
     let (same, wanted): (Vec<_>, Vec<_>) = all.into_iter().partition(|segment| {
         named(from, segment).is_some_and(|(name, size_bytes)| there.get(&name) == Some(&size_bytes))
     });
-    let bytes = wanted.iter().map(|segment| segment.size_bytes).sum();
-    let bar = progress::bytes(Some(bytes));
-    let copied = Copied { objects: wanted.len() as u64, bytes, same: same.len() as u64 };
+    let bar = progress::bytes(Some(wanted.iter().map(|segment| segment.size_bytes).sum()));
     let copies = wanted.iter().map(async |segment| {
-        copy_one(from, to, segment).await?;
+        let is_written = copy_one(from, to, segment).await?;
         bar.inc(segment.size_bytes);
-        Ok::<_, StoreError>(())
+        Ok::<_, StoreError>((is_written, segment.size_bytes))
     });
-    stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    let mut copies = stream::iter(copies).buffer_unordered(AT_ONCE);
+    let mut copied = Copied { same: same.len() as u64, ..Copied::default() };
+    while let Some((is_written, bytes)) = copies.try_next().await? {
+        if is_written {
+            copied.objects += 1;
+            copied.bytes += bytes;
+        } else {
+            copied.same += 1;
+        }
+    }
     bar.finish_and_clear();
     Ok(copied)
 }
@@ -46,7 +53,7 @@ fn named(store: &S3Store, segment: &Segment) -> Option<(String, u64)> {
     Some((store.name_in_copies(segment)?.to_owned(), segment.size_bytes))
 }
 
-async fn copy_one(from: &S3Store, to: &S3Store, listed: &Segment) -> Result<(), StoreError> {
+async fn copy_one(from: &S3Store, to: &S3Store, listed: &Segment) -> Result<bool, StoreError> {
     let mut segment = listed.clone();
     for _ in 1..ATTEMPTS {
         match to.copy_from(from, &segment).await {

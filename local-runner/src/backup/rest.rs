@@ -66,10 +66,17 @@ fn missing(csv: &Bytes, there: &[u8]) -> Result<Option<(String, Bytes)>> {
     let whole = csv.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let header_len = csv.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let header_line = String::from_utf8_lossy(csv.get(..header_len).unwrap_or_default()).trim_end().to_owned();
-    if !csv.starts_with(there) {
-        bail!("what a usage endpoint said is not the same in the copy; this is a copy of another store");
+    let mut at = 0;
+    for line in there.split(|byte| *byte == b'\n') {
+        let rest = csv.get(at..).and_then(|rest| rest.strip_prefix(line));
+        match rest.map(<[u8]>::first) {
+            Some(Some(b'\n')) => at += line.len() + 1,
+            // An append that was cut short left it; its row comes again, below.
+            Some(_) => {}
+            None => bail!("what a usage endpoint said is not the same in the copy; this is a copy of another store"),
+        }
     }
-    let from = header_len.max(there.len());
+    let from = header_len.max(at);
     Ok((from < whole).then(|| (header_line, csv.slice(from..whole))))
 }
 
@@ -87,5 +94,10 @@ mod tests {
         assert_eq!(missing(b"a,b\n1,2\n").expect("a start"), Some(Bytes::from_static(b"3,4\n")));
         assert_eq!(missing(b"a,b\n1,2\n3,4\n").expect("a start"), None);
         assert!(missing(b"a,b\n9,9\n").is_err());
+        // A copy that was killed while it was written; the second and third as they stand after the next run.
+        assert_eq!(missing(b"a,b\n1,").expect("a start"), Some(Bytes::from_static(b"1,2\n3,4\n")));
+        assert_eq!(missing(b"a,b\n1,\n1,2\n").expect("a start"), Some(Bytes::from_static(b"3,4\n")));
+        assert_eq!(missing(b"a,b\n1,\n1,2\n3,4\n").expect("a start"), None);
+        assert_eq!(missing(b"a,b\n1,2").expect("a start"), Some(Bytes::from_static(b"3,4\n")));
     }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The hidden subcommand under which this program is its own counterpart.
-pub const SERVER_SUBCOMMAND: &str = "calibrate-server";
+const SERVER_SUBCOMMAND: &str = "calibrate-server";
 
 /// Up to this concurrency `--max-ttft-error-ms` holds; beyond it, five times as much.
 const JUDGED_CONCURRENCY: usize = 64;
@@ -30,8 +30,8 @@ const JUDGED_CONCURRENCY: usize = 64;
 const MAX_DRIFT: Duration = Duration::from_micros(20);
 
 const EXAMPLES: &str = "\
-How it is measured: a second process streams chat completions on an exact schedule and logs the instant of every write; the
-probes that monitor real models measure it. The error is what a record says minus what the log says: it holds the way through the
+How it is measured: a second process streams chat completions on an exact schedule and logs the instant of every write; the \
+probes that monitor real models measure it. The error is what a record says minus what the log says: it holds the way through the \
 kernel, the wake-up and all of the monitor's own work. Percentiles are of the error's size.
 
 Examples:
@@ -48,7 +48,7 @@ Exit code: 0 good, 1 an error above its bound or a failed probe, 2 it could not 
 /// Prints the error of time to first token (TTFT), time per output token (TPOT) and end-to-end latency at each concurrency.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub(crate) struct Args {
     /// How many probes run at once
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,8,64,256",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -68,7 +68,7 @@ pub struct Args {
 }
 
 /// Measures and prints. `Ok` with code 1 when a bound is exceeded.
-pub async fn run(args: Args) -> Result<ExitCode> {
+pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     ensure!(args.max_ttft_error_ms > 0.0, "--max-ttft-error-ms is above 0, not {}", args.max_ttft_error_ms);
     let mut server = Server::start()?;
     let prober = Arc::new(Prober::new("calibrate"));

@@ -11,10 +11,10 @@
 //! unless somebody sets the time, and that is noticed.
 
 mod clock;
-pub mod command;
+pub(crate) mod command;
 mod figures;
 mod level;
 mod plan;
-pub mod server;
+pub(crate) mod server;
 #[cfg(test)]
 mod tests;

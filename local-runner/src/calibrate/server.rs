@@ -52,7 +52,7 @@ pub(super) struct Sent {
 type Log = Arc<Mutex<Vec<Sent>>>;
 
 /// Runs the hidden `calibrate-server`: prints its port, then its log whenever standard input says so, until that ends.
-pub fn run() -> anyhow::Result<()> {
+pub(crate) fn run() -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{}", listener.local_addr()?.port())?;

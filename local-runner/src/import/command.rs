@@ -24,8 +24,8 @@ use crate::{
 const APPEND_BUDGET: Duration = Duration::from_secs(600);
 
 const EXAMPLES: &str = "\
-Takes the Python predecessor's files in every shape and mixture, this program's own, and both packed by gzip; `-` is standard
-input. Rows go into the store that the settings name, file or S3, each once: what is there already, alike in every column, is
+Takes the Python predecessor's files in every shape and mixture, this program's own, and both packed by gzip; `-` is standard \
+input. Rows go into the store that the settings name, file or S3, each once: what is there already, alike in every column, is \
 not added again. Rows that cannot be read are set aside in FILE.import.rejected. A local store must not be in use by `serve`.
 
 Exit code: 0 every row is in the store, 1 some were set aside, 2 could not be done.
@@ -99,7 +99,7 @@ async fn import(store: &dyn Store, input: &mut Input, args: &Args) -> anyhow::Re
     bar.finish_and_clear();
     let bar = progress::rows(Some(sorted.rows));
     let mut done = Transferred::default();
-    let temporary = "cannot read the temporary folder";
+    let temporary = "cannot read the rows that were sorted";
     for day in sorted.days.keys() {
         bar.set_message(day.to_string());
         let mut rows = sorted.take(day).context(temporary)?;

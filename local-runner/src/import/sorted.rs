@@ -1,20 +1,21 @@
 //! A file's rows by day, and what of it is no row.
 
-use std::{
-    fs::File,
-    io::{self, BufWriter, Read, Write},
-};
+use std::io::{self, BufWriter, Read, Write};
 
 use anyhow::{Context, Result, bail};
 use chrono::{NaiveDate, SecondsFormat, Utc};
 use indicatif::ProgressBar;
-use llm_monitor_core::record::{
-    Environment, Record,
-    csv::{self, Line, Reader},
+use llm_monitor_core::{
+    record::{
+        Environment, Record,
+        csv::{self, Line, Reader},
+    },
+    store::StoreError,
 };
+use tempfile::NamedTempFile;
 
 use super::input::Input;
-use crate::spill::Spill;
+use crate::{fresh, spill::Spill};
 
 /// Lines that are named in the report; the others are counted.
 const NAMED: usize = 20;
@@ -42,6 +43,7 @@ impl Sorted {
     ) -> Result<Self> {
         let name = input.name.clone();
         let cannot_read = || format!("cannot read {name}");
+        let cannot_sort = || format!("cannot sort the rows of {name}");
         let mut sorted = Self { days: Spill::new(), rows: 0, rejected: 0, problems: Vec::new() };
         let mut reader = Reader::new(input.text(bar).with_context(cannot_read)?).with_context(cannot_read)?;
         let mut rejects = Rejects { file: None, is_rehearsal };
@@ -63,10 +65,7 @@ impl Sorted {
                     }
                     row.clear();
                     csv::encode(&record, &mut row);
-                    sorted
-                        .days
-                        .push(&record.timestamp.date_naive(), &row)
-                        .context("cannot use the temporary folder")?;
+                    sorted.days.push(&record.timestamp.date_naive(), &row).with_context(cannot_sort)?;
                     sorted.rows += 1;
                 }
             }
@@ -79,9 +78,7 @@ impl Sorted {
     }
 
     fn reject(&mut self, line: &Line<'_>, reason: String, rejects: &mut Rejects, input: &Input) -> Result<()> {
-        rejects
-            .write(line, &reason, input)
-            .with_context(|| format!("cannot write {}", input.rejected_path.display()))?;
+        rejects.write(line, &reason, input).map_err(|error| StoreError::of_write(&input.rejected_path, &error))?;
         self.rejected += 1;
         if self.problems.len() < NAMED {
             self.problems.push((line.number, reason));
@@ -110,9 +107,9 @@ impl DayRows {
     }
 }
 
-/// The file of lines that are no rows, made when the first is met.
+/// The file of lines that are no rows, begun when the first is met; it takes its name when it is whole.
 struct Rejects {
-    file: Option<BufWriter<File>>,
+    file: Option<BufWriter<NamedTempFile>>,
     is_rehearsal: bool,
 }
 
@@ -123,7 +120,7 @@ impl Rejects {
         }
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(BufWriter::new(File::create(&input.rejected_path)?)),
+            none => none.insert(BufWriter::new(fresh::beside(&input.rejected_path)?)),
         };
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
         writeln!(file, "# {now} line {}: {reason}", line.number)?;
@@ -133,7 +130,11 @@ impl Rejects {
 
     fn finish(self, input: &Input) -> Result<()> {
         let Some(file) = self.file else { return Ok(()) };
-        let written = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
-        written.with_context(|| format!("cannot write {}", input.rejected_path.display()))
+        let path = &input.rejected_path;
+        let written = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|error| error.error)
+        });
+        written.map(drop).map_err(|error| StoreError::of_write(path, &error).into())
     }
 }

@@ -26,7 +26,7 @@ pub struct Behaviour {
     pub chunk_tokens: u32,
     /// Prompt tokens read from the provider's cache (at most the prompt's).
     pub cached_tokens: u64,
-    /// Ollama: time to load the model, added to its first request.
+    /// Time to load the model, added to the first request; only Ollama's answer tells of it.
     pub load_ms: f64,
     /// OpenAI format: answer 400 to `stream_options`, as some compatible servers do.
     pub refuse_stream_options: bool,

@@ -12,6 +12,7 @@ use clap::Args as ClapArgs;
 use llm_monitor_core::record::Environment;
 
 use super::{DemandedKey, Mock, MockConfig, MockServer};
+use crate::signals;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,11 +34,12 @@ Paths, for any environment:
   POST /{environment}/gemini/v1beta/models/{model}:streamGenerateContent?alt=sse
   POST /{environment}/ollama/api/chat
 
-Configuration file (JSON; every field may be left out): per model `provider`, `served_as`, rates, usual use and `behaviour`:
-ttft_ms, headers_ms, pace_ms, jitter, output_tokens, reasoning_tokens, reasoning_visible, chunk_tokens, cached_tokens, load_ms,
-refuse_stream_options and `failures`, a list of {kind, rate or every}; per environment `time_factor`, `usage_factor`,
-`failures`, `without` and, by model, behaviour that differs. Kinds of failure: rate_limited, server_error, unavailable,
-overloaded, stall, cut, error_event, empty, slow_headers, malformed, html_page.";
+Configuration file (JSON; all but a model's `provider` and a failure's `kind` may be left out): per model `provider`, `served_as`, \
+rates, usual use and `behaviour`: ttft_ms, headers_ms, pace_ms, jitter, output_tokens, reasoning_tokens, reasoning_visible, \
+chunk_tokens, cached_tokens, load_ms, refuse_stream_options and `failures`, a list of {kind, rate or every} and, where they fit the \
+kind, retry_after_s, after_tokens, delay_ms; per environment `time_factor`, `usage_factor`, `failures`, `without` and, by model, \
+behaviour that differs. Kinds of failure: rate_limited, server_error, unavailable, overloaded, stall, cut, error_event, empty, \
+slow_headers, malformed, html_page.";
 
 /// An embedded usage endpoint and LLM server, to try everything with no key and no internet.
 ///
@@ -61,23 +63,24 @@ pub struct Args {
     /// Demand this bearer token of every usage request
     #[arg(long, value_name = "TOKEN")]
     usage_token: Option<String>,
-    /// Print the configuration as JSON, and start nothing
+    /// Print the configuration as JSON (a key and a token with it), and start nothing
     #[arg(long)]
     print_config: bool,
 }
 
-/// Serves until Ctrl-C.
+/// Serves until SIGINT (Ctrl-C) or SIGTERM.
 pub async fn run(args: Args) -> Result<()> {
     let prints = args.print_config;
     let config = configuration(args)?;
     if prints {
         return print(&format!("{}\n", config.to_json()));
     }
+    let stop = signals::stop_on_signal()?;
     let wants_key = config.api_key.is_some();
     let environments = config.environment_names();
     let server = Mock::start(config)?;
     print(&announcement(&server, &environments, wants_key))?;
-    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+    stop.cancelled().await;
     server.stop();
     Ok(())
 }

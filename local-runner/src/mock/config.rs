@@ -141,7 +141,7 @@ impl MockConfig {
     }
 }
 
-/// A key or token that the mock demands. Its value is never shown.
+/// A key or token that the mock demands. `Debug` hides its value; the configuration as JSON has it, to be read back.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DemandedKey(String);

@@ -152,7 +152,8 @@ impl MockServer {
         self.at(&format!("{environment}/{provider}{version}"))
     }
 
-    /// The variables (design: `PROD_USAGE_ENDPOINT`, ...) that make the monitor measure this mock in full mode.
+    /// The variables (`PROD_USAGE_ENDPOINT`, ...) that make the monitor measure this mock in full mode. Not Azure's: no model's name
+    /// leads there without `MODEL_PROVIDERS`.
     pub fn settings(&self, environments: &[Environment]) -> Vec<(String, String)> {
         let names: Vec<&str> = environments.iter().map(Environment::as_str).collect();
         let set = |name: &str, value: String| (name.to_owned(), value);

@@ -1,5 +1,7 @@
 //! Random numbers of the shapes that latencies have.
 
+use llm_monitor_core::fnv;
+
 /// A seeded source.
 #[derive(Debug, Clone)]
 pub(super) struct Draw {
@@ -11,10 +13,7 @@ pub(super) struct Draw {
 impl Draw {
     /// The source called `name` of `seed`: each name has numbers of its own.
     pub(super) fn new(seed: u64, name: &str) -> Self {
-        // FNV-1a: the same on every platform.
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = fnv::extended(fnv::START ^ seed, name.as_bytes());
         Self { rng: fastrand::Rng::with_seed(hash), spare: None }
     }
 
@@ -50,5 +49,16 @@ impl Draw {
     /// The wait for what happens on average every `mean`.
     pub(super) fn wait(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - self.rng.f64()).ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_and_a_seed_have_the_same_numbers_in_every_version() {
+        assert_eq!(Draw::new(7, "prod/gpt-4o").rng.u64(..), 18_207_835_940_133_175_508);
+        assert_ne!(Draw::new(7, "prod/gpt-4").rng.u64(..), 18_207_835_940_133_175_508);
     }
 }

@@ -2,17 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow};
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::ValueEnum;
-use llm_monitor_core::record::{CycleId, Environment, Record, csv};
+use llm_monitor_core::{
+    record::{CycleId, Environment, Record, csv},
+    store::StoreError,
+};
+use tempfile::{NamedTempFile, TempPath};
 
 use super::{Cycles, Plan};
+use crate::fresh;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -39,16 +44,18 @@ pub struct Written {
 }
 
 /// Writes the past that `plan` describes to `out`, which must not be there yet. `on_rows` hears how many rows have been written
-/// since it was last called.
+/// since it was last called. All files take their names when all are whole.
 ///
 /// # Errors
-/// Something is there already; it cannot be written.
+/// Something is there already; it cannot be written. Then nothing is left of it.
 pub fn write(plan: &Plan, layout: Layout, out: &Path, mut on_rows: impl FnMut(u64)) -> Result<Written> {
     let mut files = Files {
         layout,
         out: out.to_owned(),
         last_day: last_day(plan),
         open: BTreeMap::new(),
+        whole: Vec::new(),
+        folders: Folders::default(),
         written: Written::default(),
     };
     let mut row = Vec::with_capacity(1024);
@@ -74,6 +81,10 @@ struct Files {
     out: PathBuf,
     last_day: NaiveDate,
     open: BTreeMap<Option<Environment>, Open>,
+    /// Written, and the names that they are to take.
+    whole: Vec<(TempPath, PathBuf)>,
+    /// Goes after the files in it.
+    folders: Folders,
     written: Written,
 }
 
@@ -81,7 +92,7 @@ struct Open {
     /// The hour or day that it is of.
     of: DateTime<Utc>,
     path: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<NamedTempFile>,
 }
 
 impl Files {
@@ -94,17 +105,17 @@ impl Files {
         };
         if self.open.get(&environment).is_none_or(|open| open.of != of) {
             let path = self.path(environment.as_ref(), of);
-            let mut file = create(&path)?;
+            let mut file = self.create(&path)?;
             let header = csv::header_line() + "\n";
-            file.write_all(header.as_bytes())?;
+            file.write_all(header.as_bytes()).map_err(|error| StoreError::of_write(&path, &error))?;
             self.written.files += 1;
             self.written.bytes += header.len() as u64;
             if let Some(full) = self.open.insert(environment.clone(), Open { of, path, file }) {
-                full.close()?;
+                self.whole.push(full.close()?);
             }
         }
         if let Some(open) = self.open.get_mut(&environment) {
-            open.file.write_all(row).with_context(|| format!("cannot write {}", open.path.display()))?;
+            open.file.write_all(row).map_err(|error| StoreError::of_write(&open.path, &error))?;
             self.written.bytes += row.len() as u64;
         }
         Ok(())
@@ -123,32 +134,75 @@ impl Files {
         }
     }
 
-    fn finish(self) -> Result<Written> {
-        self.open.into_values().try_for_each(Open::close)?;
+    fn create(&mut self, path: &Path) -> Result<BufWriter<NamedTempFile>> {
+        if path.try_exists().map_err(|error| StoreError::of_write(path, &error))? {
+            return Err(is_there(path));
+        }
+        if let Some(folder) = path.parent() {
+            self.folders.create(folder).map_err(|error| StoreError::of_write(folder, &error))?;
+        }
+        let file = fresh::beside(path).map_err(|error| StoreError::of_write(path, &error))?;
+        Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
+    }
+
+    /// Gives all files their names, or none.
+    fn finish(mut self) -> Result<Written> {
+        for open in std::mem::take(&mut self.open).into_values() {
+            self.whole.push(open.close()?);
+        }
+        let mut named: Vec<PathBuf> = Vec::new();
+        for (file, path) in self.whole.drain(..) {
+            if let Err(error) = file.persist_noclobber(&path) {
+                for path in named {
+                    let _ = fs::remove_file(path);
+                }
+                return Err(match error.error.kind() {
+                    io::ErrorKind::AlreadyExists => is_there(&path),
+                    _ => StoreError::of_write(&path, &error.error).into(),
+                });
+            }
+            named.push(path);
+        }
+        self.folders.0.clear();
         Ok(self.written)
     }
 }
 
 impl Open {
-    fn close(mut self) -> Result<()> {
-        self.file.flush().with_context(|| format!("cannot write {}", self.path.display()))
+    fn close(self) -> Result<(TempPath, PathBuf)> {
+        let Self { path, file, .. } = self;
+        match file.into_inner() {
+            Ok(file) => Ok((file.into_temp_path(), path)),
+            Err(error) => Err(StoreError::of_write(&path, error.error()).into()),
+        }
     }
+}
+
+/// Folders that were made, and that go when this is dropped, as far as they are empty.
+#[derive(Debug, Default)]
+struct Folders(Vec<PathBuf>);
+
+impl Folders {
+    fn create(&mut self, folder: &Path) -> io::Result<()> {
+        let missing: Vec<_> = folder.ancestors().take_while(|place| !place.exists()).map(Path::to_owned).collect();
+        self.0.extend(missing.into_iter().rev().filter(|place| !place.as_os_str().is_empty()));
+        fs::create_dir_all(folder)
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        for folder in self.0.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+fn is_there(path: &Path) -> anyhow::Error {
+    anyhow!("{} is there already; name another place with --out", path.display())
 }
 
 fn start_of(time: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
     let start = time.timestamp() - time.timestamp().rem_euclid(seconds);
     DateTime::from_timestamp(start, 0).unwrap_or(time)
-}
-
-fn create(path: &Path) -> Result<BufWriter<File>> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    }
-    match OpenOptions::new().write(true).create_new(true).open(path) {
-        Ok(file) => Ok(BufWriter::with_capacity(BUFFER_BYTES, file)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} is there already; name another place with --out", path.display())
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot create {}", path.display())),
-    }
 }

@@ -29,7 +29,8 @@ Examples:
 /// Read every record there is, count them, and name what is wrong
 ///
 /// Names each row that cannot be read, rows that are there twice, cycles that ran twice, rows in the file of another day or
-/// environment, and files that end within a row, by file and line.
+/// environment, and files that end within a row, by file and line. Damaged rollups are told too, and are no problem: they are made
+/// anew.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -64,7 +65,7 @@ pub(crate) async fn run(vars: &Vars, args: &Args) -> Result<ExitCode, StartError
     for path in &args.paths {
         folder::check_path(&mut checks, path, &bar)?;
     }
-    let report = checks.finish().context("cannot use the temporary folder")?;
+    let report = checks.finish().context("cannot compare the rows")?;
     bar.finish_and_clear();
     if args.json {
         say(report.json().to_string());

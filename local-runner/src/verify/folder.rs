@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     thread,
     time::{Duration, SystemTime},
@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
-use llm_monitor_core::store::FileStore;
+use llm_monitor_core::{history::is_intact_rollup, store::FileStore};
 
 use super::{
     check_file,
@@ -36,6 +36,7 @@ pub(crate) fn check_store(checks: &mut Checks, path: &Path, bar: &ProgressBar) -
         let file = File::open(&day.path).with_context(|| cannot_read(&day.path))?;
         check_one(checks, &day.path, file, bar)?;
     }
+    check_rollups(checks, &folder.join("rollups"))?;
     let len = active.metadata().with_context(|| cannot_read(path))?.len();
     bar.inc_length(len);
     checks.report.bytes += len;
@@ -47,6 +48,26 @@ pub(crate) fn check_store(checks: &mut Checks, path: &Path, bar: &ProgressBar) -
             checks.report.notes.push(format!("{} is being written just now", path.display()));
         }
         End::Torn(problem) => checks.report.problem(problem),
+    }
+    Ok(())
+}
+
+fn check_rollups(checks: &mut Checks, folder: &Path) -> Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let mut files = Vec::new();
+    below(folder, &mut files)?;
+    files.sort();
+    for path in files {
+        let csv = match fs::read(&path) {
+            // `serve` goes on meanwhile: its rollups go with their days.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            read => read.with_context(|| cannot_read(&path))?,
+        };
+        if !is_intact_rollup(&csv) {
+            checks.report.damaged_rollup(&path.display().to_string());
+        }
     }
     Ok(())
 }

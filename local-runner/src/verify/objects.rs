@@ -1,12 +1,16 @@
 //! The objects of a bucket.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use chrono::NaiveDate;
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
-use llm_monitor_core::store::{Scope, Segment, Store, StoreError};
+use llm_monitor_core::{
+    history::is_intact_rollup,
+    store::{Scope, Segment, Store, StoreError},
+};
 
 use super::{
     check_file,
@@ -21,6 +25,7 @@ const ATTEMPTS: u32 = 8;
 pub(crate) async fn check_store(checks: &mut Checks, store: &Arc<dyn Store>, bar: &ProgressBar) -> Result<()> {
     let segments = store.segments(&Scope::default()).await?;
     bar.set_length(segments.iter().map(|segment| segment.size_bytes).sum());
+    let days = segments.iter().filter_map(|segment| segment.earliest).map(|earliest| earliest.date_naive()).collect();
     let mut reads =
         stream::iter(segments).map(async |segment| (read(store, &segment).await, segment)).buffered(READ_AHEAD);
     while let Some((csv, segment)) = reads.next().await {
@@ -28,10 +33,25 @@ pub(crate) async fn check_store(checks: &mut Checks, store: &Arc<dyn Store>, bar
         checks.report.bytes += csv.len() as u64;
         let end = check_file(checks, &segment.name, csv.as_ref(), |_| {});
         // An object is written whole: what is torn in it came so.
-        if let End::Torn(problem) = end.context("cannot write to the temporary folder")? {
+        if let End::Torn(problem) = end.context("cannot compare the rows")? {
             checks.report.problem(problem);
         }
         bar.inc(segment.size_bytes);
+    }
+    check_rollups(checks, store, days).await
+}
+
+/// Those of the days that have records.
+async fn check_rollups(checks: &mut Checks, store: &Arc<dyn Store>, days: BTreeSet<NaiveDate>) -> Result<()> {
+    for environment in store.rollup_environments().await? {
+        let mut loads = stream::iter(&days)
+            .map(async |day| (day, store.load_rollup(&environment, *day).await))
+            .buffered(READ_AHEAD);
+        while let Some((day, kept)) = loads.next().await {
+            if kept?.is_some_and(|kept| !is_intact_rollup(&kept.csv)) {
+                checks.report.damaged_rollup(&format!("rollups/environment={environment}/date={day}.csv"));
+            }
+        }
     }
     Ok(())
 }

@@ -76,6 +76,13 @@ impl Report {
         }
     }
 
+    /// Rollups are made of records, and anew where they are damaged: that is a note and no problem.
+    pub(crate) fn damaged_rollup(&mut self, name: &str) {
+        self.notes.push(format!(
+            "{name}: this rollup is of another version or not as it was written; it is made anew when it is next needed"
+        ));
+    }
+
     pub(crate) fn is_clean(&self) -> bool {
         self.counts.is_empty()
     }

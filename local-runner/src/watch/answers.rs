@@ -59,6 +59,8 @@ pub(super) struct Group {
     pub(super) environment: String,
     pub(super) model_name: String,
     pub(super) simulated: bool,
+    /// Records that count: derived ones may be left out.
+    pub(super) count: u64,
     pub(super) successes: u64,
     pub(super) failures: u64,
     pub(super) success_rate: Option<f64>,

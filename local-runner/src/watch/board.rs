@@ -10,8 +10,8 @@ use super::{
     state::{News, State, state_of},
 };
 
-/// The order in which teams name their stages; others follow by name.
-const STAGES: [&str; 8] = ["dev", "development", "test", "qa", "staging", "preprod", "prod", "production"];
+/// The order in which teams name their environments; others follow by name.
+const ORDER: [&str; 8] = ["dev", "development", "test", "qa", "staging", "preprod", "prod", "production"];
 /// As `/health` has it: three intervals, and never under 90 s.
 const INTERVALS_UNTIL_STALE: i32 = 3;
 const STALE_AT_LEAST: TimeDelta = TimeDelta::seconds(90);
@@ -59,7 +59,7 @@ impl Board {
     /// `elapsed`: since the answers. `is_silent`: the server does not answer any more.
     pub(super) fn new(snapshot: &Snapshot, elapsed: TimeDelta, is_silent: bool) -> Self {
         let mut names: Vec<&String> = snapshot.health.environments.keys().collect();
-        names.sort_by_key(|name| (STAGES.iter().position(|stage| stage == name).unwrap_or(STAGES.len()), *name));
+        names.sort_by_key(|name| (ORDER.iter().position(|usual| usual == name).unwrap_or(ORDER.len()), *name));
         let now = snapshot.at + elapsed;
         let news: Vec<News> = names.iter().map(|name| news_of(snapshot, name, elapsed, is_silent)).collect();
         let environments = names.iter().zip(&news).map(|(name, news)| column(snapshot, name, news, elapsed)).collect();
@@ -170,11 +170,11 @@ fn compared(mut cells: Vec<Cell>) -> Vec<Cell> {
     cells
 }
 
-/// Where an environment's list of models comes from, if not from its usage endpoint.
+/// Where an environment's catalog comes from, if not from its usage endpoint.
 pub(super) fn catalog_problem(health: &EnvironmentHealth) -> Option<&'static str> {
     match health.catalog.as_ref()?.source.as_str() {
-        "last_good" => Some("its usage endpoint fails; the last good list of models is used"),
-        "built_in" => Some("its usage endpoint never answered; the built-in list of models is used"),
+        "last_good" => Some("its usage endpoint fails; the last good catalog is used"),
+        "built_in" => Some("its usage endpoint never answered; the built-in catalog is used"),
         _ => None,
     }
 }

@@ -1,10 +1,10 @@
 //! Asks the server.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures_util::future::{try_join, try_join_all};
-use llm_monitor_core::{redact, tls};
+use llm_monitor_core::{cause, redact, tls};
 use reqwest::{StatusCode, header::ACCEPT, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -165,13 +165,7 @@ fn explain(error: reqwest::Error) -> AskError {
     if error.is_timeout() {
         return AskError::Timeout;
     }
-    // The outer messages repeat the URL; the innermost is the operating system's own.
-    let error = error.without_url();
-    let mut cause: &dyn Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    AskError::Unreachable(cause.to_string())
+    AskError::Unreachable(cause::innermost(&error.without_url()).to_string())
 }
 
 fn text(instant: DateTime<Utc>) -> String {

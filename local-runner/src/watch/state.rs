@@ -52,7 +52,7 @@ pub(super) struct News {
     pub(super) silence: Option<String>,
     /// How old a model's last probe may be; `None` where that cannot be told.
     pub(super) stale_after: Option<TimeDelta>,
-    /// Its list of models is known.
+    /// Its catalog is known.
     pub(super) is_listed: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn state_of(
     if let Some(Model { monitored: false, reason, .. }) = model {
         return (State::Off, reason.clone().unwrap_or_else(|| "no probe is sent to it".to_owned()));
     }
-    let Some(group) = group else {
+    let Some((group, last)) = group.and_then(|group| Some((group, group.last_record.as_ref()?))) else {
         return match model {
             Some(_) => (State::Unknown, "no probe of it in this window".to_owned()),
             None => (State::Absent, String::new()),
@@ -75,6 +75,10 @@ pub(super) fn state_of(
     if let Some(silence) = &news.silence {
         return (State::Unknown, silence.clone());
     }
+    // The last of them says nothing of the model.
+    if group.count == 0 {
+        return (State::Unknown, "this window has derived records of it alone: nothing was measured".to_owned());
+    }
     if let Some(age) = age.filter(|age| news.stale_after.is_some_and(|limit| *age > limit)) {
         let old = format!("its last probe is {} old", super::draw::age(age));
         let is_dropped = model.is_none() && news.is_listed;
@@ -82,7 +86,6 @@ pub(super) fn state_of(
     }
     let judged = group.failures + group.successes;
     let share = format!("{} of {judged} probes failed", group.failures);
-    let Some(last) = &group.last_record else { return (State::Unknown, "no probe of it in this window".to_owned()) };
     match last.error_kind.as_deref() {
         Some("rate_limited") => (State::Limited, format!("the account's own rate limit; {share}")),
         kind if last.status != "success" => {
@@ -105,7 +108,7 @@ mod tests {
     fn group(failures: u64, status: &str, kind: Option<&str>) -> Group {
         let distribution = json!({"p50": 1.0, "p95": 2.0, "enough": true});
         serde_json::from_value(json!({
-            "environment": "dev", "model_name": "m", "simulated": false, "successes": 20 - failures, "failures": failures,
+            "environment": "dev", "model_name": "m", "simulated": false, "count": 20, "successes": 20 - failures, "failures": failures,
             "success_rate": 1.0, "ttft_ms": distribution, "latency_ms": distribution,
             "last_record": {
                 "timestamp": "2026-11-24T16:54:00Z", "status": status, "error_kind": kind, "error_message": null
@@ -139,6 +142,8 @@ mod tests {
         assert_eq!(aged(Some(&used), 91), State::Unknown);
         assert_eq!(aged(None, 91), State::Off, "the usage endpoint lists it no more");
         assert_eq!(state_of(None, Some(&used), &strict, None).0, State::Unknown);
+        let derived_alone = Group { count: 0, successes: 0, failures: 0, ..good.clone() };
+        assert_eq!(state_of(Some(&derived_alone), Some(&used), &News::default(), None).0, State::Unknown);
         assert_eq!(state_of(None, None, &strict, None).0, State::Absent);
         assert_eq!(state_of(Some(&good), Some(&off), &strict, None).0, State::Off);
     }

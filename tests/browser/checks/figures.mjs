@@ -113,27 +113,23 @@ export const figures = {
     }
   },
 
-  "a page on another loopback port may call the API as the predecessor's dashboard did, but not a deployed one": async ({ browser, baseUrl, host }) => {
-    const other = await startOtherOrigin();
-    try {
-      const page = await browser.chromium.newPage();
-      await page.goto(other.url);
-      const asked = page.evaluate(async (base) => {
-        const ask = async (path) => (await fetch(`${base}${path}`)).json();
-        return { records: await ask("/api/latency?environment=prod"), models: await ask("/api/models?environment=prod") };
-      }, baseUrl);
-      if (host === "lambda") {
-        // Unless CORS_ALLOWED_ORIGINS names it.
-        await assert.rejects(asked, /Failed to fetch/);
-        return await page.close();
-      }
-      const { records, models } = await asked;
-      await page.close();
-      assert.ok(Array.isArray(records) && records.length > 0 && records.length <= 100);
-      assert.ok(records.every((record) => "latency_ms" in record && record.environment === "prod"));
-      assert.ok(Object.values(models).every((model) => "pricing" in model && "is_cloud" in model));
-    } finally {
-      await other.stop();
+  "a page on another loopback port may call the API as the predecessor's dashboard did, but not a deployed one": async ({ browser, baseUrl, host, use }) => {
+    const other = await use(startOtherOrigin());
+    const page = await browser.chromium.newPage();
+    await page.goto(other.url);
+    const asked = page.evaluate(async (base) => {
+      const ask = async (path) => (await fetch(`${base}${path}`)).json();
+      return { records: await ask("/api/latency?environment=prod"), models: await ask("/api/models?environment=prod") };
+    }, baseUrl);
+    if (host === "lambda") {
+      // Unless CORS_ALLOWED_ORIGINS names it.
+      await assert.rejects(asked, /Failed to fetch/);
+      return await page.close();
     }
+    const { records, models } = await asked;
+    await page.close();
+    assert.ok(Array.isArray(records) && records.length > 0 && records.length <= 100);
+    assert.ok(records.every((record) => "latency_ms" in record && record.environment === "prod"));
+    assert.ok(Object.values(models).every((model) => "pricing" in model && "is_cloud" in model));
   },
 };

@@ -28,8 +28,8 @@ export class Browser {
   complaints = [];
   pages = [];
 
-  /** A page of its own profile. `expects`: complaints that belong to the check, as regular expressions. */
-  async open(url, { expects = [], init, ...options } = {}) {
+  /** A page of its own profile. `expects`: complaints that belong to the check, as regular expressions. `prepare(page)`: before it goes there. */
+  async open(url, { expects = [], init, prepare, ...options } = {}) {
     const context = await this.chromium.newContext({ viewport: { width: 1360, height: 900 }, timezoneId: "UTC", ...options });
     context.setDefaultTimeout(PATIENCE_MS);
     if (init) await context.addInitScript(init);
@@ -44,6 +44,7 @@ export class Browser {
       const asked = new URL(request.url());
       if (["http:", "https:", "ws:", "wss:"].includes(asked.protocol) && asked.host !== host) complain(`request to another host: ${asked}`);
     });
+    await prepare?.(page);
     await page.goto(url);
     return page;
   }

@@ -63,7 +63,10 @@ async function start(program, args, settings, files) {
     };
     child.stdout.on("data", listen);
     child.stderr.on("data", listen);
-    child.once("exit", (code) => reject(new Error(`${name} ended with ${code}:\n${said}`)));
+    child.once("exit", (code) => {
+      clearTimeout(timer);
+      reject(new Error(`${name} ended with ${code}:\n${said}`));
+    });
   });
   return { url, folder, stop };
 }

@@ -7,7 +7,7 @@ mod figures;
 mod places;
 mod rows;
 
-use std::{env, sync::Arc};
+use std::{collections::BTreeSet, env, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
@@ -17,6 +17,7 @@ use llm_monitor_core::{
     record::Record,
     store::{Appended, Batch, MemoryStore, Scope, Store},
 };
+use serde_json::{Value, json};
 
 use self::{
     places::{InFile, InMemory, InS3, Place},
@@ -189,6 +190,20 @@ impl<P: Place> Run<P> {
                 self.expected.append(&batch, &environment);
             }
         }
+        self.verify().await;
+    }
+
+    /// `verify` counts the same rows, and finds nothing but what was added twice on purpose.
+    async fn verify(&self) {
+        let Some(setup) = self.place.settings() else { return };
+        let verified = setup.run(&["verify", "--json"]).await;
+        let report: Value = serde_json::from_str(&verified.stdout).unwrap_or_else(|_| panic!("{}", verified.stderr));
+        assert_eq!(report["rows"], self.expected.all().len());
+        let mut seen = BTreeSet::new();
+        let key = |row: &Record| (row.cycle_id, row.timestamp, row.environment.clone(), row.model_name.clone());
+        let twice = self.expected.all().iter().filter(|row| !seen.insert(key(row))).count();
+        let expected = if twice > 0 { json!({ "duplicate_row": twice }) } else { json!({}) };
+        assert_eq!(report["problem_counts"], expected, "{report:#}");
     }
 
     async fn scan(&self, history: &History, scope: Scope, direction: Direction) -> Vec<Record> {
@@ -259,6 +274,7 @@ async fn drive(name: &'static str, place: impl Place, operations: usize, check_e
             run.check().await;
         }
     }
+    run.verify().await;
     assert!(run.expected.all().len() > operations / 4, "too little happened: {:#?}", run.did);
 }
 

@@ -16,7 +16,10 @@ use llm_monitor_core::{
 };
 use tempfile::TempDir;
 
-use crate::support::{s3_places::options, s3_server::InProcess};
+use crate::{
+    imports::in_bucket,
+    support::{monitor::Setup, s3_places::options, s3_server::InProcess},
+};
 
 /// Somewhere to store.
 #[async_trait]
@@ -46,6 +49,11 @@ pub(super) trait Place: Send + Sync {
 
     /// From that step on every step fails, until told otherwise; where the store can be made to.
     fn fail_from(&self, _step: Option<usize>) {}
+
+    /// Settings with which `llm-monitor` reads the place; `None` where only this process can.
+    fn settings(&self) -> Option<Setup> {
+        None
+    }
 
     fn set_clock(&self, now: DateTime<Utc>);
 
@@ -103,13 +111,18 @@ impl Place for InFile {
             let spent = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend);
             spent.map(drop).map_err(|_| io::ErrorKind::StorageFull.into())
         };
-        let options = FileOptions { rotate: true, retention_days };
+        let options = FileOptions { rotate: true, retention_days, ..FileOptions::default() };
         let csv = self.folder.path().join("latency_data.csv");
         Arc::new(FileStore::open_on(csv, options, move || load(&clock), gate).expect("opens"))
     }
 
     fn deletes_old_days(&self) -> bool {
         true
+    }
+
+    fn settings(&self) -> Option<Setup> {
+        let csv = self.folder.path().join("latency_data.csv");
+        Some(Setup::new().with([("LATENCY_DATA_CSV", csv.to_str().expect("UTF-8"))]))
     }
 
     fn fail_from(&self, step: Option<usize>) {
@@ -148,6 +161,10 @@ impl Place for InS3 {
 
     async fn open_another(&self) -> Option<Arc<dyn Store>> {
         Some(self.store())
+    }
+
+    fn settings(&self) -> Option<Setup> {
+        Some(in_bucket(Setup::new(), &self.0, &options(self.0.address).prefix))
     }
 
     /// Rows that came after their hour had closed lie in an object of their own; a writer whose clock says that the hour is

@@ -2,9 +2,9 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -23,20 +23,12 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::programs;
+
 /// A test that hangs fails after this long; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long an invocation may take where a test says nothing else.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let mut build = std::process::Command::new(env!("CARGO"));
-    // As tests/run builds them: another choice of packages would be other features, and compile everything again.
-    build.current_dir(env!("CARGO_MANIFEST_DIR"));
-    build.args(["build", "--quiet", "--workspace", "--bins", "--examples"]);
-    assert!(build.status().expect("cargo runs").success(), "the functions do not build");
-    let test = std::env::current_exe().expect("the path of this test");
-    test.ancestors().nth(2).expect("the target folder").to_owned()
-});
 
 /// How a function answered an event: its answer, or the error that it reported.
 pub(crate) type Answer = Result<Value, Value>;
@@ -95,7 +87,7 @@ impl Function {
             count: Mutex::default(),
         });
         let (address, serving) = serve(Arc::clone(&api)).await;
-        let mut command = Command::new(FOLDER.join(name));
+        let mut command = Command::new(programs::folder().join(name));
         command.env_clear();
         for (variable, value) in variables {
             command.env(variable.as_ref(), value.as_ref());
@@ -161,7 +153,7 @@ pub(crate) fn sample(path: &str) -> Value {
 
 /// Runs a function's binary where there is no Lambda.
 pub(crate) async fn run_outside_lambda(name: &str) -> Output {
-    let output = Command::new(FOLDER.join(name)).env_clear().output().await.expect("it runs");
+    let output = Command::new(programs::folder().join(name)).env_clear().output().await.expect("it runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

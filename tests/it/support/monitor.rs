@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
-    sync::LazyLock,
     time::Duration,
 };
 
@@ -13,22 +12,14 @@ use tokio::{
     process::{Child, ChildStderr, Command},
 };
 
+use super::programs;
+
 /// A test that hangs fails after this long; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
-    // Built here, so that the tests never run a stale program; where it is fresh this takes no time.
-    // With the features of the whole workspace, as everything that the tests start.
-    let status = std::process::Command::new(env!("CARGO"))
-        // As tests/run builds it: another choice of packages would be other features, and compile everything again.
-        .args(["build", "--quiet", "--workspace", "--bins", "--examples"])
-        .status()
-        .expect("cargo runs");
-    assert!(status.success(), "llm-monitor does not build");
-    // target/debug/deps/it-… → target/debug/llm-monitor
-    let test = std::env::current_exe().expect("the path of this test");
-    test.ancestors().nth(2).expect("the target folder").join("llm-monitor")
-});
+fn binary() -> PathBuf {
+    programs::folder().join("llm-monitor")
+}
 
 /// A folder of its own, and the variables that the program will see; none of the machine's own.
 pub(crate) struct Setup {
@@ -47,6 +38,17 @@ impl Setup {
     /// An empty folder, no variables.
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder"), variables: Vec::new() }
+    }
+
+    /// For a `serve` that probes nothing but what is refused at once, once an hour: it is about what was stored before.
+    pub(crate) fn quiet() -> Self {
+        let nowhere = "http://127.0.0.1:9";
+        Self::new().with([
+            ("DEV_USAGE_ENDPOINT", nowhere),
+            ("OLLAMA_BASE_URL", nowhere),
+            ("MONITOR_INTERVAL", "3600"),
+            ("LLM_API_TIMEOUT", "1"),
+        ])
     }
 
     /// With these variables added; later ones win.
@@ -69,9 +71,17 @@ impl Setup {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&*BINARY);
+        self.command_by(&[], args)
+    }
+
+    /// As [`command`](Self::command), started by another program, which is given it and its arguments.
+    fn command_by(&self, by: &[&str], args: &[&str]) -> Command {
+        let program = binary();
+        let program = program.to_str().expect("UTF-8");
+        let mut line = by.iter().copied().chain([program]).chain(args.iter().copied());
+        let mut command = Command::new(line.next().expect("a program"));
         command
-            .args(args)
+            .args(line)
             .current_dir(self.folder())
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -85,7 +95,12 @@ impl Setup {
 
     /// Runs it to its end.
     pub(crate) async fn run(&self, args: &[&str]) -> Ended {
-        let output = tokio::time::timeout(PATIENCE, self.command(args).output()).await;
+        self.run_by(&[], args).await
+    }
+
+    /// As [`run`](Self::run), started by another program: [`limits`](super::limits) has some.
+    pub(crate) async fn run_by(&self, by: &[&str], args: &[&str]) -> Ended {
+        let output = tokio::time::timeout(PATIENCE, self.command_by(by, args).output()).await;
         let output = output.expect("the program ends").expect("the program runs");
         Ended {
             code: output.status.code(),
@@ -94,9 +109,15 @@ impl Setup {
         }
     }
 
+    /// Nothing is wrong with any record: by `verify` itself.
+    pub(crate) async fn assert_verified(&self) {
+        let verified = self.run(&["verify"]).await;
+        assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
+    }
+
     /// Runs one of `tests/examples` to its end, however long that takes; gives what it printed.
     pub(crate) async fn example(&self, name: &str, args: &[&str]) -> String {
-        let program = BINARY.with_file_name("examples").join(name);
+        let program = programs::folder().join("examples").join(name);
         let mut command = Command::new(program);
         command.args(args).current_dir(self.folder()).env_clear();
         command.envs(self.variables.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
@@ -114,7 +135,8 @@ impl Setup {
 
     /// Starts it at a terminal of this many columns and lines (by `script`, of util-linux); its keyboard is the child's stdin.
     pub(crate) fn start_at_terminal(&self, args: &[&str], columns: u16, lines: u16) -> Child {
-        let program = BINARY.display();
+        let program = binary();
+        let program = program.display();
         let line = format!("stty cols {columns} rows {lines}; exec {program} {}", args.join(" "));
         let mut command = Command::new("script");
         command
@@ -141,7 +163,12 @@ impl Setup {
 
     /// Starts `serve` on a free port and waits until it listens.
     pub(crate) async fn serve(&self) -> Serving {
-        let mut command = self.command(&["serve"]);
+        self.serve_by(&[]).await
+    }
+
+    /// As [`serve`](Self::serve), started by another program.
+    pub(crate) async fn serve_by(&self, by: &[&str]) -> Serving {
+        let mut command = self.command_by(by, &["serve"]);
         command.env("LISTEN", "127.0.0.1:0");
         let mut child = command.spawn().expect("the program starts");
         let stderr = BufReader::new(child.stderr.take().expect("piped")).lines();
@@ -188,6 +215,15 @@ impl Serving {
     /// What it logged so far, as far as it was read.
     pub(crate) fn log(&self) -> String {
         self.log.join("\n")
+    }
+
+    /// The names of its threads.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = format!("/proc/{}/task", self.child.id().expect("it runs"));
+        let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+        let names = std::fs::read_dir(tasks).expect("its threads").flatten().filter_map(name);
+        names.map(|name| name.trim_end().to_owned()).collect()
     }
 
     /// `kill -9`.

@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
 };
 
@@ -31,6 +32,8 @@ pub(crate) enum Fault {
     CutAfter,
     /// It is passed on after a while.
     Slow(Duration),
+    /// It waits until the test lets it go on ([`Faults::release`]).
+    Held,
     /// It is never answered.
     Silence,
 }
@@ -48,13 +51,28 @@ pub(crate) struct Seen {
     pub(crate) fault: Fault,
 }
 
+impl Seen {
+    /// Whether it is for an object whose key holds `part`; a listing is for none.
+    pub(crate) fn is_of(&self, part: &str) -> bool {
+        !self.target.contains("list-type=") && self.target.replace("%3D", "=").contains(part)
+    }
+}
+
 type Plan = dyn Fn(&Seen, usize) -> Fault + Send + Sync;
 
 /// The layer, until it is dropped.
 pub(crate) struct Faults {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    gate: Arc<Gate>,
     accepting: JoinHandle<()>,
+}
+
+/// How many requests came to it, and how many of them may pass.
+#[derive(Default)]
+struct Gate {
+    held: watch::Sender<usize>,
+    released: watch::Sender<usize>,
 }
 
 impl Faults {
@@ -66,7 +84,8 @@ impl Faults {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let layer = Layer { server, plan: Arc::new(plan), seen: Arc::clone(&seen) };
+        let gate = Arc::new(Gate::default());
+        let layer = Layer { server, plan: Arc::new(plan), seen: Arc::clone(&seen), gate: Arc::clone(&gate) };
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let layer = layer.clone();
@@ -79,7 +98,7 @@ impl Faults {
                 );
             }
         });
-        Self { address, seen, accepting }
+        Self { address, seen, gate, accepting }
     }
 
     /// `faults` happen to the first PUTs of records, in order; everything else is passed on.
@@ -96,6 +115,16 @@ impl Faults {
     /// The requests so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("no panic").clone()
+    }
+
+    /// Waits until so many requests were held.
+    pub(crate) async fn held(&self, count: usize) {
+        self.gate.held.subscribe().wait_for(|held| *held >= count).await.expect("the gate is there");
+    }
+
+    /// Lets the first `count` of those that are held go on.
+    pub(crate) fn release(&self, count: usize) {
+        self.gate.released.send_replace(count);
     }
 
     /// `GET`, `PUT`, … of keys that hold `part`, in order.
@@ -116,6 +145,7 @@ struct Layer {
     server: SocketAddr,
     plan: Arc<Plan>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    gate: Arc<Gate>,
 }
 
 /// Ends the connection without an answer.
@@ -146,6 +176,16 @@ impl Layer {
             }
             Fault::Slow(delay) => {
                 tokio::time::sleep(delay).await;
+                self.pass_on(request).await
+            }
+            Fault::Held => {
+                let mut released = self.gate.released.subscribe();
+                let mut number = 0;
+                self.gate.held.send_modify(|held| {
+                    *held += 1;
+                    number = *held;
+                });
+                released.wait_for(|released| *released >= number).await.map_err(|_| Cut)?;
                 self.pass_on(request).await
             }
             Fault::Silence => std::future::pending().await,

@@ -6,8 +6,11 @@ import { state, update } from "../state.js";
 
 const LIBRARY = "assets/vendor/uplot-1.6.32/uPlot.iife.min.js";
 const HEIGHT_PX = 300;
+/** Each part that comes draws the page: without a pause, a library that does not load would be asked for many times a second. */
+const PAUSE_MS = 5000;
 const charts = new WeakMap();
 let library = null;
+let failedAt = -Infinity;
 
 /** Loads the library when the first chart wants it: the figures do not wait for it. */
 function loadLibrary() {
@@ -17,6 +20,8 @@ function loadLibrary() {
     script.onload = resolve;
     script.onerror = () => {
       library = null;
+      failedAt = performance.now();
+      script.remove();
       reject(new Error(`${LIBRARY} did not load`));
     };
     document.head.append(script);
@@ -27,7 +32,8 @@ function loadLibrary() {
 /** @param {HTMLElement} node @param {{series: object[], times: number[], metric: object, from: number, to: number}} chart */
 export function drawChart(node, chart) {
   if (!globalThis.uPlot) {
-    loadLibrary().then(chart.redraw, chart.redraw);
+    // Where it did not load, a later drawing tries again.
+    if (performance.now() - failedAt >= PAUSE_MS) loadLibrary().then(chart.redraw, () => {});
     return;
   }
   const style = getComputedStyle(node);

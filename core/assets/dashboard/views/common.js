@@ -28,7 +28,7 @@ export function heading(id, title, note, ...controls) {
     controls.length > 0 && h("div", { class: "controls" }, ...controls));
 }
 
-/** Buttons of which one is pressed. `options`: `[{id, label, title?}]` */
+/** Buttons of which one is pressed. `options`: `[{id, label, title?, extra?}]`, `extra` behind the label. */
 export function choice(label, options, chosen, onChoose) {
   return h("div", { class: "choice", role: "group", "aria-label": label, key: label },
     options.map(({ id, label: text, title, extra }) =>
@@ -37,9 +37,9 @@ export function choice(label, options, chosen, onChoose) {
       }, text, extra)));
 }
 
-export function select(label, options, chosen, onChoose, { isLabelShown = true } = {}) {
+export function select(label, options, chosen, onChoose) {
   return h("label", { class: "select", key: label },
-    h("span", { class: isLabelShown ? null : "unseen" }, label),
+    h("span", null, label),
     h("select", { value: chosen, on: { change: (event) => onChoose(event.target.value) } },
       options.map(({ id, label: text }) => h("option", { key: id, value: id }, text))));
 }
@@ -57,7 +57,7 @@ export function failed(error) {
     h("p", { class: "note" }, "It is asked again at the next refresh.", error.requestId ? ` Request id for the log: ${error.requestId}` : ""));
 }
 
-/** A line under which a small chart can be read by those who don't see it. */
+/** The course of some values as a small line; `label` is for those who don't see it. */
 export function sparkline(values, label) {
   const known = values.filter((value) => value != null);
   if (known.length < 2) return h("span", { class: "spark is-empty", key: "spark" });

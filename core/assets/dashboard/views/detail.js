@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import * as format from "../format.js";
 import { phasesOf } from "../phases.js";
 import { METRICS } from "../state.js";
-import { instant, simulatedMark, standIn } from "./common.js";
+import { failed, instant, simulatedMark, standIn } from "./common.js";
 import { phaseBar, phaseLegend } from "./phasebar.js";
 
 const SHOWN_PROBES = 20;
@@ -26,7 +26,8 @@ const VERDICTS = { faster: "is-ok", slower: "is-failing" };
 
 /** Here against the other environments: a difference counts only where its interval leaves out 0. */
 function against(row, view) {
-  const { value } = view.parts.compare;
+  const { value, error } = view.parts.compare;
+  if (value === undefined && error) return h("div", { key: "against" }, h("h3", null, "Against the other environments"), failed(error));
   if (value?.name !== row.name || value.env !== view.env || !row.group) return null;
   const sides = value.sides.filter(({ verdict }) => verdict != null);
   if (sides.length === 0) return null;

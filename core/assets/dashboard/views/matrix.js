@@ -4,7 +4,7 @@ import { h, render } from "../dom.js";
 import * as format from "../format.js";
 import { METRICS, href, state, update } from "../state.js";
 import { RULE } from "../status.js";
-import { badge, heading, simulatedMark, sparkline, standIn } from "./common.js";
+import { badge, failed, heading, simulatedMark, sparkline, standIn } from "./common.js";
 
 /** Differences under this share are noise to the eye and are not coloured. */
 const WORTH_A_COLOUR = 0.1;
@@ -13,11 +13,16 @@ export function matrix(container, view) {
   const metric = METRICS.find(({ id }) => id === state.metric);
   render(container,
     heading("matrix", "Environments", [`p95 of ${metric.name}; against the median of the other environments’ p95. `, h("span", { class: "hint", tabindex: "0", role: "note", "aria-label": RULE, "data-tip": RULE }, "What do the states mean?")]),
-    standIn(view.parts.summary, { isEmpty: () => view.names.length === 0, empty: "No model is known yet. The first cycle brings them." }) ?? grid(view, metric));
+    standIn(view.parts.summary, { isEmpty: () => view.names.length === 0, empty: "No model is known yet. The first cycle brings them." }) ?? [grid(view, metric), courses(view.parts.sparks)]);
+}
+
+/** Without their answer the cells have figures and no course. */
+function courses({ value, error }) {
+  return value === undefined && error ? failed(error) : null;
 }
 
 function grid(view, metric) {
-  return h("table", { class: "matrix", key: "grid", role: "table", style: { "--environments": String(view.environments.length) } },
+  return h("table", { class: "matrix", key: "grid", role: "table" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
       h("th", { scope: "col", role: "columnheader", key: "" }, "Model"),
       view.environments.map((environment) => h("th", { scope: "col", role: "columnheader", key: environment.name, class: environment.name === view.env ? "is-chosen" : null },

@@ -6,8 +6,8 @@ import { failed, heading, instant } from "./common.js";
 
 const SOURCES = {
   usage_endpoint: "usage endpoint",
-  last_good: "last good list (the endpoint fails)",
-  built_in: "built-in list (the endpoint never answered)",
+  last_good: "last good catalog (the endpoint fails)",
+  built_in: "built-in catalog (the endpoint never answered)",
 };
 const STATUS = {
   ok: ["ok", "On time"],
@@ -25,7 +25,7 @@ export function monitor(container, view) {
     health && [
       health.problems.length > 0 && h("ul", { class: "problems", key: "problems" }, health.problems.map((problem) => h("li", { key: problem }, problem))),
       h("table", { class: "plain cards", role: "table", key: "environments" },
-        h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Environment", "Cycles", "Last cycle", "Probes started late by", "List of models from", "Asked"].map((name) => h("th", { key: name, scope: "col", role: "columnheader" }, name)))),
+        h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Environment", "Cycles", "Last cycle", "Probes started late by", "Catalog from", "Asked"].map((name) => h("th", { key: name, scope: "col", role: "columnheader" }, name)))),
         h("tbody", { role: "rowgroup" }, view.environments.map((environment) => row(environment, view)))),
       h("p", { class: "note", key: "store" }, `Version ${health.version}, ${health.mode} mode. Store: ${health.store.kind}, ${health.store.location}. ${health.skipped_rows === 0 ? "Every row can be read." : `${format.plural(health.skipped_rows, "row")} cannot be read; the log names each.`}`),
     ]);
@@ -43,6 +43,6 @@ function row({ name }, view) {
     cell("Cycles", h("span", { class: `badge is-${id}`, title: environment.problems.join("\n") || null }, h("span", { class: `mark is-${id}`, "aria-hidden": "true" }, { ok: "✓", unstable: "!", failing: "✕" }[id] ?? "?"), words)),
     cell("Last cycle", last ? [`${format.age(view.ageNow(last.age_seconds))} ago, due `, instant(new Date(Date.now() - view.ageNow(last.age_seconds) * 1000), format.time)] : "none in 24 h"),
     cell("Probes started late by", lateness == null ? format.UNKNOWN : `${format.duration(lateness)} (p95)`),
-    cell("List of models from", catalog ? SOURCES[catalog.source] ?? catalog.source : "none yet"),
+    cell("Catalog from", catalog ? SOURCES[catalog.source] ?? catalog.source : "none yet"),
     cell("Asked", catalog?.age_seconds != null ? `${format.age(view.ageNow(catalog.age_seconds))} ago` : format.UNKNOWN));
 }

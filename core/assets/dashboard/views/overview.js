@@ -49,13 +49,14 @@ function judge(view) {
   return { id: "ok", title: `All ${format.plural(monitored.length, "model")} in ${env} work`, text: "Every one answered its last probe." };
 }
 
-function tiles({ total, fastest, slowest, costsToday, monitoringCost }) {
+function tiles({ parts, total, fastest, slowest, costsToday, monitoringCost }) {
+  const none = (text) => (parts.summary.value ? text : "not known");
   return h("dl", { class: "tiles", key: "tiles" },
     tile("Success rate", format.percent(total?.successRate),
-      total ? `${format.integer(total.successes)} of ${format.plural(total.judged, "probe")}${total.rateLimited ? `, ${format.integer(total.rateLimited)} rate limited` : ""}` : "no probe in this window",
+      total ? `${format.integer(total.successes)} of ${format.plural(total.judged, "probe")}${total.rateLimited ? `, ${format.integer(total.rateLimited)} rate limited` : ""}` : none("no probe in this window"),
       total?.interval && `True rate, with 95 % confidence: ${format.percent(total.interval[0])} to ${format.percent(total.interval[1])}`),
-    tile("Fastest first token", format.duration(fastest?.value), fastest ? `${fastest.name} · median TTFT` : "no success in this window"),
-    tile("Slowest first token", format.duration(slowest?.value), slowest ? `${slowest.name} · median TTFT` : "no success in this window"),
+    tile("Fastest first token", format.duration(fastest?.value), fastest ? `${fastest.name} · median TTFT` : none("no success in this window")),
+    tile("Slowest first token", format.duration(slowest?.value), slowest ? `${slowest.name} · median TTFT` : none("no success in this window")),
     tile("Model use today", format.usd(costsToday), "as the usage endpoint says"),
     tile("Monitoring cost", format.usd(monitoringCost), "of this window’s probes"));
 }

@@ -22,10 +22,10 @@ export function trend(container, view) {
       select("Bucket", steps, state.step, (id) => update({ step: id }))),
     standIn(view.parts.trend, { isEmpty: () => view.series.length === 0, empty: "No successful probe in this window. Choose a longer one, or wait for the next cycle." })
       ?? h("div", { class: "trend", key: "trend" },
-        h("div", { class: "chart-side", key: "chart" },
+        h("div", { key: "chart" },
           chosen.length === 0
             ? h("p", { class: "empty", key: "empty" }, "No model is picked. Pick some in the list, or press “All”.")
-            : h("div", { class: "chart", key: "chart", own: true, mounted: (node) => drawChart(node, chart) }),
+            : h("div", { class: "chart", key: "chart", own: true }),
           chosen.length > 0 && values(chart)),
         picker(view, chosen)));
   const node = container.querySelector(".chart");

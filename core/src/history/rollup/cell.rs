@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use super::bins::{self, Bin};
+use super::bins::{self, Bin, PackedBins};
 use crate::record::{ErrorKind, Metric, TableRow};
 
 /// Sums of the phases of the successes that have all of them, in milliseconds.
@@ -105,7 +105,7 @@ impl Last {
     }
 }
 
-/// The counts of an hour: everything but durations.
+/// The counts of an hour, or of a day: everything but durations.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counts {
     /// Probes.
@@ -129,6 +129,30 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds those of another hour.
+    pub(super) fn and(&mut self, other: Self) {
+        let newest = |last: &Option<Last>| last.as_ref().map(|last| last.timestamp);
+        if newest(&other.last) >= newest(&self.last) {
+            self.last = other.last;
+        }
+        self.count += other.count;
+        self.successes += other.successes;
+        for (kind, count) in other.failures {
+            *self.failures.entry(kind).or_default() += count;
+        }
+        for (sum, more) in self.tokens.iter_mut().zip(other.tokens) {
+            if let Some(more) = more {
+                *sum = Some(sum.unwrap_or(0).saturating_add(more));
+            }
+        }
+        if let Some(cost) = other.cost_usd {
+            self.cost_usd = Some(self.cost_usd.unwrap_or_default().saturating_add(cost));
+        }
+        self.priced += other.priced;
+        self.unpriced += other.unpriced;
+        self.phases.and(&other.phases);
+    }
+
     pub(super) fn add(&mut self, row: &TableRow<'_>) {
         match &mut self.last {
             Some(last) if last.timestamp > row.timestamp() => {}
@@ -157,7 +181,7 @@ impl Counts {
     }
 }
 
-/// An hour's values of one duration, over the successes.
+/// An hour's (or a day's) values of one duration, over the successes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Values<'a> {
     /// How many.
@@ -168,8 +192,8 @@ pub struct Values<'a> {
     pub max: f64,
     /// Of all; exact.
     pub sum: f64,
-    /// In ascending order.
-    pub bins: &'a [Bin],
+    /// Where they lie.
+    pub bins: PackedBins<'a>,
 }
 
 /// Values in the making.

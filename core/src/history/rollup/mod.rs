@@ -15,14 +15,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-pub use bins::{Bin, RELATIVE_ERROR, bin_of, value_of};
+pub use bins::{PackedBins, RELATIVE_ERROR, bin_of, value_of};
 pub use cell::{Counts, Last, Phases, Values};
-pub use day::{Cell, SeriesName};
+pub use day::{Cell, Grain, KeptValues, SeriesName};
 pub(super) use day::{Day, DayCounts, DayValues};
+pub use text::is_intact_rollup;
 
 use self::build::Builder;
 use super::{History, cache::Kept, scan::Window};
 use crate::{
+    fnv,
     record::{Environment, Metric},
     store::{KeptRollup, Scope, Segment, StoreError},
 };
@@ -70,14 +72,7 @@ impl FinishedDay {
         let mut names: Vec<String> =
             self.segments_of(environment).map(|segment| format!("{}\0{}\n", segment.name, segment.identity)).collect();
         names.sort_unstable();
-        // FNV-1a, of 128 bits: what it tells apart is on disk for years.
-        let hash = names
-            .iter()
-            .flat_map(|name| name.bytes())
-            .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
-                (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-            });
-        format!("{hash:032x}")
+        format!("{:032x}", fnv::hash_128(names.concat().as_bytes()))
     }
 
     /// Segments that hold rows of several environments, or may.
@@ -85,8 +80,18 @@ impl FinishedDay {
         self.segments.iter().any(|segment| segment.environment.is_none())
     }
 
+    /// Whether `hours`, from (inclusive) to (exclusive), are all of it.
+    pub(super) fn is_whole(&self, (from, to): (i64, i64)) -> bool {
+        let start = start_of(self.date).timestamp();
+        from <= start && to >= start + TimeDelta::days(1).num_seconds()
+    }
+
     fn is_empty(&self) -> bool {
         self.segments.is_empty()
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
     }
 
     /// The environments that the segments name.
@@ -113,7 +118,7 @@ impl History {
             date = today.pred_opt();
             let Some(day) = FinishedDay::of(today, &segments, now).filter(|day| !day.is_empty()) else { continue };
             if !self.is_rolled(&day).await? {
-                match self.days(&day, None, &[]).await {
+                match self.days(&day, None, &[], Grain::Day).await {
                     Ok(_) => made += 1,
                     // It is not as it was listed: another time.
                     Err(StoreError::Changed { .. }) => {}
@@ -140,34 +145,36 @@ impl History {
         Ok(everyone.is_some_and(|everyone| everyone.iter().all(|environment| rolled.contains(environment))))
     }
 
-    /// A finished day of `environments` (`None`: all), with `metrics`, from rollups; made and kept where they are missing.
+    /// A finished day of `environments` (`None`: all), with `metrics`, by `grain`, from rollups; made and kept where they are
+    /// missing.
     pub(super) async fn days(
         &self,
         day: &FinishedDay,
         environments: Option<&[Environment]>,
         metrics: &[Metric],
+        grain: Grain,
     ) -> Result<Vec<Day>, StoreError> {
         if day.is_empty() {
             return Ok(Vec::new());
         }
-        if let Some(found) = self.found(day, environments, metrics).await? {
+        if let Some(found) = self.found(day, environments, metrics, grain).await? {
             return Ok(found);
         }
         // One at a time: two would only make the same, and take twice the memory.
         let _turn = self.rolling.acquire().await.ok();
-        if let Some(found) = self.found(day, environments, metrics).await? {
+        if let Some(found) = self.found(day, environments, metrics, grain).await? {
             return Ok(found);
         }
         let mut made = Vec::new();
         for (environment, csv) in self.make(day, environments).await? {
             self.rolled().insert(environment.clone());
-            let (_, day_in_memory) =
-                text::read(&csv, &environment, metrics).ok_or_else(|| StoreError::Unavailable {
-                    location: format!("rollup of {environment} on {}", day.date),
-                    problem: "was made and cannot be read back".to_owned(),
-                })?;
+            let (_, read) = text::read(&csv, &environment, metrics).ok_or_else(|| StoreError::Unavailable {
+                location: format!("rollup of {environment} on {}", day.date),
+                problem: "was made and cannot be read back".to_owned(),
+            })?;
             if environments.is_none_or(|wanted| wanted.contains(&environment)) {
-                self.keep(&environment, day, &day_in_memory);
+                let day_in_memory = read.into_day(grain, start_of(day.date).timestamp());
+                self.keep(&environment, day, &day_in_memory, grain);
                 made.push(day_in_memory);
             }
             self.save(&environment, day.date, csv).await;
@@ -176,17 +183,18 @@ impl History {
     }
 
     /// What is held in memory or kept in the store, if that is all there is to have.
-    async fn found(
+    pub(super) async fn found(
         &self,
         day: &FinishedDay,
         environments: Option<&[Environment]>,
         metrics: &[Metric],
+        grain: Grain,
     ) -> Result<Option<Vec<Day>>, StoreError> {
         let is_asked_for = |environment: &Environment| environments.is_none_or(|asked| asked.contains(environment));
         let candidates = if day.is_mixed() { self.rolled_environments().await? } else { day.named() };
         let mut found: Vec<Day> = Vec::new();
         for environment in candidates.iter().filter(|environment| is_asked_for(environment)) {
-            found.extend(self.find(day, environment, metrics).await?);
+            found.extend(self.find(day, environment, metrics, grain).await?);
         }
         let everyone = if !day.is_mixed() {
             candidates
@@ -196,7 +204,7 @@ impl History {
             // Rows of all environments lie together, so that any rollup of the day knows who has one.
             let mut everyone = None;
             for environment in &candidates {
-                everyone = self.find(day, environment, &[]).await?.map(|any| any.counts.everyone.clone());
+                everyone = self.find(day, environment, &[], grain).await?.map(|any| any.counts.everyone.clone());
                 if everyone.is_some() {
                     break;
                 }
@@ -215,9 +223,10 @@ impl History {
         day: &FinishedDay,
         environment: &Environment,
         metrics: &[Metric],
+        grain: Grain,
     ) -> Result<Option<Day>, StoreError> {
         let sources = day.sources(environment);
-        if let Some(held) = self.held(environment, day.date, &sources, metrics) {
+        if let Some(held) = self.held(environment, day.date, &sources, metrics, grain) {
             return Ok(Some(held));
         }
         let kept = match self.store.load_rollup(environment, day.date).await {
@@ -230,9 +239,10 @@ impl History {
             }
         };
         let read = kept.and_then(|kept| text::read(&kept.csv, environment, metrics));
-        let found = read.filter(|(its_sources, _)| *its_sources == sources).map(|(_, held)| held);
+        let found = read.filter(|(its_sources, _)| *its_sources == sources);
+        let found = found.map(|(_, read)| read.into_day(grain, start_of(day.date).timestamp()));
         if let Some(found) = &found {
-            self.keep(environment, day, found);
+            self.keep(environment, day, found, grain);
         }
         Ok(found)
     }
@@ -261,7 +271,7 @@ impl History {
         let window = Window { from: Some(start), to: Some(end) };
         for segment in day.segments.iter().filter(is_wanted) {
             for part in self.divided(vec![segment.clone()], window).await? {
-                let parsed = self.load(&part).await?;
+                let parsed = self.load_once(&part).await?;
                 for row in parsed.between(Some(start), Some(end)).filter_map(|index| parsed.row(index)) {
                     builder.add(&row);
                 }
@@ -296,8 +306,15 @@ impl History {
         }
     }
 
-    fn held(&self, environment: &Environment, date: NaiveDate, sources: &str, metrics: &[Metric]) -> Option<Day> {
-        let held = |metric| self.cache.held(&key(environment, date, metric), sources);
+    fn held(
+        &self,
+        environment: &Environment,
+        date: NaiveDate,
+        sources: &str,
+        metrics: &[Metric],
+        grain: Grain,
+    ) -> Option<Day> {
+        let held = |metric| self.cache.held(&key(environment, date, metric, grain), sources);
         let Some(Kept::Counts(counts)) = held(None) else { return None };
         let values = metrics.iter().map(|metric| match held(Some(*metric)) {
             Some(Kept::Values(values)) => Some(values),
@@ -306,18 +323,18 @@ impl History {
         Some(Day { counts, values: values.collect::<Option<_>>()? })
     }
 
-    fn keep(&self, environment: &Environment, day: &FinishedDay, held: &Day) {
+    fn keep(&self, environment: &Environment, day: &FinishedDay, held: &Day, grain: Grain) {
         let sources: Arc<str> = Arc::from(day.sources(environment));
         let counts = Kept::Counts(Arc::clone(&held.counts));
-        self.cache.hold(&key(environment, day.date, None), &sources, counts);
+        self.cache.hold(&key(environment, day.date, None, grain), &sources, counts);
         for values in &held.values {
-            let name = key(environment, day.date, Some(values.metric));
+            let name = key(environment, day.date, Some(values.metric), grain);
             self.cache.hold(&name, &sources, Kept::Values(Arc::clone(values)));
         }
     }
 }
 
 /// The name under which a part of a rollup is held; no segment's.
-fn key(environment: &Environment, date: NaiveDate, metric: Option<Metric>) -> Arc<str> {
-    Arc::from(format!("rollup/{environment}/{date}/{}", metric.map_or("counts", Metric::as_str)))
+fn key(environment: &Environment, date: NaiveDate, metric: Option<Metric>, grain: Grain) -> Arc<str> {
+    Arc::from(format!("rollup/{environment}/{date}/{grain:?}/{}", metric.map_or("counts", Metric::as_str)))
 }

@@ -1,7 +1,7 @@
 //! A rollup as CSV: a row for each hour, model, provider and kind (measured or derived), below a row that says what records it
 //! was made of. Any engine can read it; ours takes only what is asked for.
 
-use std::{collections::HashMap, fmt::Write as _, str::FromStr as _, sync::Arc};
+use std::{collections::HashMap, fmt::Write as _, str::FromStr as _};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
@@ -10,12 +10,12 @@ use super::{
     bins,
     build::{Key, Making},
     cell::{Counts, Last, Phases},
-    day::{Day, DayCounts, DayValues, Hour, HourValues, SeriesName, next_serial},
+    day::{DayCounts, DayRead, DayValues, Hour, HourValues, SeriesName, next_serial},
 };
 use crate::record::{Environment, ErrorKind, Metric};
 
 /// Changes whenever a column or its meaning does: what was written under another is made anew.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// The columns before the durations'.
 const COLUMNS: [&str; 27] = [
@@ -52,7 +52,7 @@ const COLUMNS: [&str; 27] = [
 const OF_DURATION: [&str; 4] = ["min", "max", "sum", "sketch"];
 
 /// The columns behind them, filled in the first row alone.
-const ABOUT: [&str; 3] = ["rollup_version", "sources", "environments"];
+const ABOUT: [&str; 4] = ["rollup_version", "sources", "environments", "crc32"];
 
 /// Writes an environment's day. `sources` tells which segments it is made of, `everyone` which environments have rows there.
 pub(super) fn write<'m>(
@@ -60,17 +60,14 @@ pub(super) fn write<'m>(
     everyone: &[Environment],
     hours: impl Iterator<Item = (&'m Key, &'m Making)>,
 ) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
     let mut header: Vec<String> = COLUMNS.map(str::to_owned).to_vec();
     for metric in Metric::ALL {
         header.extend(OF_DURATION.map(|what| format!("{metric}_{what}")));
     }
     header.extend(ABOUT.map(str::to_owned));
-    writer.write_record(&header)?;
-    let mut row = vec![String::new(); header.len() - ABOUT.len()];
-    let names: Vec<&str> = everyone.iter().map(Environment::as_str).collect();
-    row.extend([VERSION.to_owned(), sources.to_owned(), names.join(" ")]);
-    writer.write_record(&row)?;
+    // The hours first, as the row above them tells their checksum.
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut row = Vec::new();
     for (key, making) in hours {
         row.clear();
         row.extend(counts_cells(key, &making.counts));
@@ -86,7 +83,40 @@ pub(super) fn write<'m>(
         row.extend([const { String::new() }; ABOUT.len()]);
         writer.write_record(&row)?;
     }
+    let body = finished(writer)?;
+    let names: Vec<&str> = everyone.iter().map(Environment::as_str).collect();
+    let names = names.join(" ");
+    let checksum = checksum(header.iter().map(String::as_bytes), sources, &names, &body);
+    let mut row = vec![String::new(); header.len() - ABOUT.len()];
+    row.extend([VERSION.to_owned(), sources.to_owned(), names, checksum]);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&header)?;
+    writer.write_record(&row)?;
+    let mut text = finished(writer)?;
+    text.extend_from_slice(&body);
+    Ok(text)
+}
+
+fn finished(writer: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, csv::Error> {
     writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+}
+
+/// Over everything that the text says. Against damage, which else could read like fewer probes or other figures.
+pub(super) fn checksum<'h>(
+    header: impl Iterator<Item = &'h [u8]>,
+    sources: &str,
+    environments: &str,
+    body: &[u8],
+) -> String {
+    let mut checksum = crc32fast::Hasher::new();
+    for name in header {
+        checksum.update(name);
+        checksum.update(b",");
+    }
+    for text in [sources.as_bytes(), b",", environments.as_bytes(), b"\n", body] {
+        checksum.update(text);
+    }
+    format!("{:08x}", checksum.finalize())
 }
 
 /// Milliseconds to the microsecond.
@@ -170,35 +200,46 @@ fn all<const N: usize>(places: [Option<usize>; N]) -> Option<[usize; N]> {
     Some(found)
 }
 
-/// The segments that a rollup was made of, and the environments in them; `None` for another version's.
-fn about(row: &csv::ByteRecord, places: &Places) -> Option<(String, Vec<Environment>)> {
-    let [version, sources, environments] =
+/// The segments that a rollup was made of, and the environments in them; `None` for another version's, and for one that is not
+/// as it was written. `reader` stands before the first row.
+fn about(text: &[u8], reader: &mut csv::Reader<&[u8]>, places: &Places) -> Option<(String, Vec<Environment>)> {
+    let header = reader.byte_headers().ok()?.clone();
+    let mut row = csv::ByteRecord::new();
+    reader.read_byte_record(&mut row).ok().filter(|is_there| *is_there)?;
+    let [version, sources, environments, told] =
         places.about.map(|at| row.get(at).and_then(|cell| str::from_utf8(cell).ok()));
+    let (sources, environments) = (sources?, environments?);
     (version? == VERSION).then_some(())?;
-    let environments = environments?.split_ascii_whitespace().map(|name| name.parse().ok());
-    Some((sources?.to_owned(), environments.collect::<Option<_>>()?))
+    let body = text.get(usize::try_from(reader.position().byte()).ok()?..)?;
+    (told? == checksum(header.iter(), sources, environments, body)).then_some(())?;
+    let environments = environments.split_ascii_whitespace().map(|name| name.parse().ok());
+    Some((sources.to_owned(), environments.collect::<Option<_>>()?))
+}
+
+/// Whether `text` is a rollup of today's version and as it was written. One that is not costs time alone: whoever needs it makes
+/// it anew.
+pub fn is_intact_rollup(text: &[u8]) -> bool {
+    read_about(text).is_some()
 }
 
 /// What a rollup was made of, and the environments in that; `None` for what [`write`] did not write.
 pub(super) fn read_about(text: &[u8]) -> Option<(String, Vec<Environment>)> {
     let mut reader = csv::Reader::from_reader(text);
     let places = Places::of(reader.byte_headers().ok()?, &[])?;
-    let mut row = csv::ByteRecord::new();
-    reader.read_byte_record(&mut row).ok().filter(|is_there| *is_there)?;
-    about(&row, &places)
+    about(text, &mut reader, &places)
 }
 
 /// Reads a day with `metrics`, and what it was made of; `None` for what [`write`] did not write.
-pub(super) fn read(text: &[u8], environment: &Environment, metrics: &[Metric]) -> Option<(String, Day)> {
+pub(super) fn read(text: &[u8], environment: &Environment, metrics: &[Metric]) -> Option<(String, DayRead)> {
     let mut reader = csv::Reader::from_reader(text);
     let places = Places::of(reader.byte_headers().ok()?, metrics)?;
+    let (sources, everyone) = about(text, &mut reader, &places)?;
     let mut row = csv::ByteRecord::new();
-    reader.read_byte_record(&mut row).ok().filter(|is_there| *is_there)?;
-    let (sources, everyone) = about(&row, &places)?;
     let mut numbers: HashMap<SeriesName, u32> = HashMap::new();
     let mut names = Vec::new();
     let mut hours = Vec::new();
     let new_values = |(metric, _): &(Metric, _)| DayValues { metric: *metric, hours: Vec::new(), bins: Vec::new() };
+    let mut unpacked = Vec::new();
     let mut values: Vec<DayValues> = places.durations.iter().map(new_values).collect();
     while reader.read_byte_record(&mut row).ok()? {
         let cell = |at: usize| row.get(at).and_then(|cell| str::from_utf8(cell).ok());
@@ -210,24 +251,24 @@ pub(super) fn read(text: &[u8], environment: &Environment, metrics: &[Metric]) -
         hours.push(Hour { start, name: number, counts });
         for ((_, places), values) in places.durations.iter().zip(&mut values) {
             let [min, max, sum, sketch] = places.map(|at| cell(at).unwrap_or_default());
-            values.push(min, max, sum, sketch)?;
+            unpacked.clear();
+            bins::read(sketch, &mut unpacked)?;
+            values.push(min, max, sum, &unpacked)?;
         }
     }
     values.iter_mut().for_each(DayValues::shrink);
     let counts = DayCounts { serial: next_serial(), environment: environment.clone(), everyone, names, hours };
-    Some((sources, Day { counts: Arc::new(counts), values: values.into_iter().map(Arc::new).collect() }))
+    Some((sources, DayRead { counts, values }))
 }
 
 impl DayValues {
-    fn push(&mut self, min: &str, max: &str, sum: &str, sketch: &str) -> Option<()> {
-        if sketch.is_empty() {
+    fn push(&mut self, min: &str, max: &str, sum: &str, bins: &[bins::Bin]) -> Option<()> {
+        if bins.is_empty() {
             self.hours.push(HourValues::default());
             return Some(());
         }
-        let start = self.bins.len();
-        bins::read(sketch, &mut self.bins)?;
-        let count = self.bins.get(start..)?.iter().map(|(_, count)| u64::from(*count)).sum();
-        let bins = (start as u32, self.bins.len() as u32);
+        let count = bins.iter().map(|(_, count)| u64::from(*count)).sum();
+        let bins = self.pack(bins.iter().copied());
         let [min, max, sum] = [min.parse().ok()?, max.parse().ok()?, sum.parse().ok()?];
         self.hours.push(HourValues { count, min, max, sum, bins });
         Some(())

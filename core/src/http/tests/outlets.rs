@@ -198,6 +198,9 @@ async fn a_badge_tells_a_models_state_and_never_stale_green() {
         (badge.header("content-type"), badge.header("cache-control")),
         ("image/svg+xml; charset=utf-8", "public, max-age=60")
     );
+    let of_somebody = Request::get("/badge/prod/a").header("authorization", "Bearer a.gateways.jwt");
+    let of_somebody = monitor.send(of_somebody.body(Body::empty()).unwrap()).await;
+    assert_eq!(of_somebody.header("cache-control"), "private, max-age=60", "a gateway's token was needed");
     let svg = String::from_utf8(badge.body).unwrap();
     assert!(
         svg.contains("org/&lt;b&gt;:8b · prod: simulated") && !svg.contains("<b>") && !svg.contains("style"),

@@ -62,14 +62,31 @@ async fn large_answers_are_packed_as_the_client_takes_them() {
         assert!(varies, "{accepted}: {:?}", packed.headers);
         assert_eq!(packed.header("etag"), plain.header("etag"), "{accepted}");
         if encoding == "gzip" {
-            let mut unpacked = Vec::new();
-            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed.body), &mut unpacked).unwrap();
-            assert_eq!(unpacked, plain.body);
+            assert_eq!(unpacked(&packed.body), plain.body);
             assert!(packed.body.len() * 5 < plain.body.len(), "{} of {}", packed.body.len(), plain.body.len());
         }
     }
     let tiny = get_with(&monitor, "/api/latency?limit=1&status=error", ACCEPT_ENCODING, "gzip, br").await;
     assert_eq!((tiny.header("content-encoding"), tiny.body.as_slice()), ("", b"[]".as_slice()));
+    // Of any length: brotli takes memory as for a large one.
+    let whole = monitor.get("/api/export").await;
+    for (accepted, encoding) in [("gzip, br", "gzip"), ("br", br("")), ("zstd", "")] {
+        let export = get_with(&monitor, "/api/export", ACCEPT_ENCODING, accepted).await;
+        assert_eq!(export.header("content-encoding"), encoding, "{accepted}");
+        if encoding == "gzip" {
+            assert_eq!(unpacked(&export.body), whole.body);
+        }
+    }
+    for address in ["/api/export?format=xml", "/api/export?from=yesterday"] {
+        let refused = get_with(&monitor, address, ACCEPT_ENCODING, "gzip, br").await;
+        assert_eq!((refused.problem().0, refused.header("content-encoding")), (400, ""), "{address}");
+    }
     let refused = get_with(&monitor, "/api/latency?limit=0", ACCEPT_ENCODING, "gzip").await;
     assert_eq!(refused.problem().0, 400, "an error is readable as it stands");
+}
+
+fn unpacked(body: &[u8]) -> Vec<u8> {
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(body), &mut unpacked).unwrap();
+    unpacked
 }

@@ -16,6 +16,7 @@
 //! assert_eq!(read.problems[0].line, 3);
 //! ```
 
+mod by_column;
 mod encode;
 mod layout;
 mod number;
@@ -26,14 +27,16 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use by_column::decode_rows;
+pub use by_column::decode_table;
 pub use encode::encode;
 pub(crate) use encode::encode_row;
 pub(crate) use layout::Layout;
+pub(crate) use reader::Item;
 pub use reader::{Line, Reader};
 pub use row::Row;
 pub(crate) use row::{Cell, RowReader};
 pub(crate) use split::{MAX_ROW_BYTES, Split, UNCLOSED_QUOTE};
-pub use table::decode_table;
 
 use super::Record;
 

@@ -287,3 +287,15 @@ pub(super) fn write_time(time: DateTime<Utc>, out: &mut Vec<u8>) {
 pub(super) fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
+
+/// `true` or `false`, in any case.
+pub(super) fn parse_bool(text: &str) -> Option<bool> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}

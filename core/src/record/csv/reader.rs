@@ -2,19 +2,21 @@
 
 use std::io::{self, Read};
 
-use super::{BOM, Cell, MAX_ROW_BYTES, Row, RowReader, Split, split::TOO_LONG};
+use super::{BOM, Cell, Layout, MAX_ROW_BYTES, Row, RowReader, Split, split::TOO_LONG};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Reads rows as [`Rows`](super::Rows) does, from what need not fit into memory.
+/// Reads rows as [`Rows`](super::Rows) does, from what need not fit into memory: it holds some chunks of 256 KiB.
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
     buffer: Vec<u8>,
-    /// Where in `buffer` the next row begins.
+    /// Where in `buffer` the next row begins, and where that is in the input.
     start: usize,
-    is_at_end: bool,
+    offset: u64,
     line: u64,
+    is_at_end: bool,
+    header: Option<Vec<u8>>,
     rows: RowReader,
 }
 
@@ -35,21 +37,58 @@ pub struct Line<'a> {
     pub row: Option<Result<Row<'a>, String>>,
 }
 
+/// A [`Line`] with its place, for those who read a file of their own.
+#[derive(Debug)]
+pub(crate) struct Item<'a> {
+    /// Where it begins in the input, in bytes.
+    pub(crate) offset: u64,
+    /// Its bytes, line end included.
+    pub(crate) len: u64,
+    /// The line on which it begins; 1 is the first.
+    pub(crate) line: u64,
+    pub(crate) lines: u64,
+    /// As it stands in the input; of a line longer than any row only the beginning.
+    pub(crate) text: &'a [u8],
+    pub(crate) has_line_end: bool,
+    /// Whether a row has as many fields as the header: one cut short may look like a row of an older version.
+    pub(crate) is_full_length: bool,
+    pub(crate) names_environment: bool,
+    pub(crate) cell: Cell<'a>,
+}
+
+impl Item<'_> {
+    /// All of its bytes; `None` where they are too many to be held.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        (self.text.len() as u64 == self.len).then_some(self.text)
+    }
+}
+
 impl<R: Read> Reader<R> {
     /// Begins below the header, if there is one.
     ///
     /// # Errors
     /// What reading gives.
     pub fn new(input: R) -> io::Result<Self> {
-        let rows = RowReader::default();
-        let mut reader = Self { input, buffer: Vec::new(), start: 0, is_at_end: false, line: 1, rows };
+        let mut reader = Self {
+            input,
+            buffer: Vec::new(),
+            start: 0,
+            offset: 0,
+            line: 1,
+            is_at_end: false,
+            header: None,
+            rows: RowReader::default(),
+        };
         reader.fill()?;
-        reader.start = if reader.buffer.starts_with(BOM) { BOM.len() } else { 0 };
-        let below_bom = reader.buffer.get(reader.start..).unwrap_or_default();
-        if let Some(len) = reader.rows.take_header(below_bom) {
-            reader.start += len;
+        let bom_len = if reader.buffer.starts_with(BOM) { BOM.len() } else { 0 };
+        let below_bom = reader.buffer.get(bom_len..).unwrap_or_default();
+        let header_len = reader.rows.take_header(below_bom);
+        if let Some(len) = header_len {
+            reader.header = below_bom.get(..len).map(<[u8]>::to_vec);
             reader.line += 1;
         }
+        reader.start = bom_len + header_len.unwrap_or(0);
+        reader.offset = reader.start as u64;
         Ok(reader)
     }
 
@@ -58,11 +97,52 @@ impl<R: Read> Reader<R> {
         &self.input
     }
 
+    /// The header row with its line end; `None` where the input begins with a row.
+    pub(crate) fn header(&self) -> Option<&[u8]> {
+        self.header.as_deref()
+    }
+
+    /// The columns in force.
+    pub(crate) fn layout(&self) -> &Layout {
+        self.rows.layout()
+    }
+
+    /// Goes on with `input`, whose first byte is the one at `offset` of the whole, on `line`.
+    pub(crate) fn go_on(&mut self, input: R, offset: u64, line: u64) {
+        self.input = input;
+        self.buffer.clear();
+        self.start = 0;
+        self.is_at_end = false;
+        (self.offset, self.line) = (offset, line);
+    }
+
+    /// Where in the input the next row begins.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The next line; `None` after the last.
     ///
     /// # Errors
     /// What reading gives.
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+        let Some(item) = self.next_item()? else { return Ok(None) };
+        Ok(Some(Line {
+            number: item.line,
+            text: item.text,
+            has_line_end: item.has_line_end,
+            is_full_length: item.is_full_length,
+            names_environment: item.names_environment,
+            row: match item.cell {
+                Cell::Row(row) => Some(Ok(row)),
+                Cell::Problem(reason) => Some(Err(reason)),
+                Cell::End | Cell::Blank | Cell::Header => None,
+            },
+        }))
+    }
+
+    /// As [`next_line`](Self::next_line), with its place.
+    pub(crate) fn next_item(&mut self) -> io::Result<Option<Item<'_>>> {
         let found = loop {
             let rest = self.buffer.get(self.start..).unwrap_or_default();
             match self.rows.split(rest, self.is_at_end) {
@@ -75,51 +155,55 @@ impl<R: Read> Reader<R> {
         let rest = self.buffer.get(self.start..).unwrap_or_default();
         let read = self.rows.read(rest, found);
         let text = rest.get(..read.used).unwrap_or_default();
-        let number = self.line;
-        self.start += read.used;
-        self.line += read.lines;
-        let row = match read.cell {
-            Cell::Row(row) => Some(Ok(row)),
-            Cell::Problem(reason) => Some(Err(reason)),
-            Cell::End | Cell::Blank | Cell::Header => None,
-        };
-        Ok(Some(Line {
-            number,
+        let item = Item {
+            offset: self.offset,
+            len: read.used as u64,
+            line: self.line,
+            lines: read.lines,
             text,
             has_line_end: text.ends_with(b"\n"),
             is_full_length: self.rows.is_full_length(),
             names_environment: self.rows.names_environment(),
-            row,
-        }))
+            cell: read.cell,
+        };
+        self.start += read.used;
+        self.offset += item.len;
+        self.line += item.lines;
+        Ok(Some(item))
     }
 
     /// Passes over a line longer than any row; its beginning stays in the buffer.
-    fn skip_line(&mut self) -> io::Result<Line<'_>> {
+    fn skip_line(&mut self) -> io::Result<Item<'_>> {
         self.buffer.drain(..self.start);
         self.start = self.buffer.len();
         let kept = self.start.min(MAX_ROW_BYTES);
+        let mut len = self.start as u64;
         let has_line_end = loop {
             self.buffer.truncate(self.start);
-            let end = if self.read_more()? {
-                let more = self.buffer.get(self.start..).unwrap_or_default();
-                memchr::memchr(b'\n', more).map(|at| self.start + at + 1)
-            } else {
+            if !self.read_more()? {
                 break false;
-            };
-            if let Some(end) = end {
-                self.start = end;
+            }
+            let more = self.buffer.get(self.start..).unwrap_or_default();
+            if let Some(at) = memchr::memchr(b'\n', more) {
+                len += at as u64 + 1;
+                self.start += at + 1;
                 break true;
             }
+            len += more.len() as u64;
         };
-        let number = self.line;
+        let (offset, line) = (self.offset, self.line);
+        self.offset += len;
         self.line += 1;
-        Ok(Line {
-            number,
+        Ok(Item {
+            offset,
+            len,
+            line,
+            lines: 1,
             text: self.buffer.get(..kept).unwrap_or_default(),
             has_line_end,
             is_full_length: false,
             names_environment: false,
-            row: Some(Err(TOO_LONG.to_owned())),
+            cell: Cell::Problem(TOO_LONG.clone()),
         })
     }
 
@@ -198,7 +282,7 @@ mod tests {
             format!("model_name,timestamp,latency_ms\na,2026-11-24T00:00:00Z,1\n{huge}\nb,2026-11-24T00:00:00Z,2\n");
         let rows = seen(text.as_bytes());
         assert_eq!(rows.len(), 3);
-        assert_eq!(rows[1], Err(RowProblem { line: 3, reason: TOO_LONG.to_owned() }));
+        assert_eq!(rows[1], Err(RowProblem { line: 3, reason: TOO_LONG.clone() }));
         assert!(rows[2].is_ok());
         let mut cut = Reader::new(&text.as_bytes()[..1024 * 1024]).expect("reads");
         let mut last = None;

@@ -9,7 +9,7 @@ use super::{
     TEXT_MAX_CHARS,
     encode::cut_cow,
     layout::{Column, Layout, field},
-    number::{parse_cycle_time, parse_decimal, parse_ms, parse_time, parse_u64},
+    number::{parse_bool, parse_cycle_time, parse_decimal, parse_ms, parse_time, parse_u64},
     split::{Bounds, Split, split},
 };
 use crate::record::{CycleId, ERROR_MESSAGE_MAX_CHARS, Environment, ErrorKind, Failure, Outcome, Record, TokenSource};
@@ -139,6 +139,11 @@ pub(crate) struct RowReader {
 }
 
 impl RowReader {
+    /// For rows that stand apart from their header.
+    pub(crate) fn of(layout: Layout) -> Self {
+        Self { layout, ..Self::default() }
+    }
+
     /// The header in force.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
@@ -177,9 +182,7 @@ impl RowReader {
             Split::End | Split::NeedMore => Read { used: 0, lines: 0, cell: Cell::End },
             Split::Blank { used } => Read { used, lines: 1, cell: Cell::Blank },
             Split::Malformed { used, reason } => Read { used, lines: 1, cell: Cell::Problem(reason.to_owned()) },
-            Split::Endless => {
-                Read { used: bytes.len(), lines: 0, cell: Cell::Problem(super::split::TOO_LONG.to_owned()) }
-            }
+            Split::Endless => Read { used: bytes.len(), lines: 0, cell: Cell::Problem(super::split::TOO_LONG.clone()) },
             Split::Row { len, used, lines, first_line } => {
                 match self.row(bytes.get(..len).unwrap_or_default()) {
                     Ok(cell) => Read { used, lines, cell },
@@ -373,17 +376,6 @@ impl<'a> Fields<'a, '_> {
 
 /// How many environments' names are remembered while reading; more are read as well, a little slower.
 const MAX_KNOWN_ENVIRONMENTS: usize = 64;
-
-fn parse_bool(text: &str) -> Option<bool> {
-    let text = text.trim();
-    if text.eq_ignore_ascii_case("true") {
-        Some(true)
-    } else if text.eq_ignore_ascii_case("false") {
-        Some(false)
-    } else {
-        None
-    }
-}
 
 /// Longest piece of a bad field that is shown, in characters.
 const SHOWN_CHARS: usize = 40;

@@ -1,5 +1,7 @@
 //! Bytes -> rows -> fields: where a row ends and where its fields lie.
 
+use std::sync::LazyLock;
+
 /// Longest row that is read, in bytes. Ours are below 1 kB; the limit keeps one broken quote, or one cell of 100 MB, from
 /// taking the rest of a file with it.
 pub(crate) const MAX_ROW_BYTES: usize = 256 * 1024;
@@ -41,7 +43,8 @@ pub(crate) enum Split {
     Endless,
 }
 
-pub(super) const TOO_LONG: &str = "the row is longer than 256 KiB";
+pub(super) static TOO_LONG: LazyLock<String> =
+    LazyLock::new(|| format!("the row is longer than {} KiB", MAX_ROW_BYTES / 1_024));
 pub(crate) const UNCLOSED_QUOTE: &str = "a quote is opened and never closed";
 const AFTER_QUOTE: &str = "a closing quote is followed by something other than a comma or the line's end";
 
@@ -60,7 +63,7 @@ pub(crate) fn split(bytes: &[u8], is_last: bool, bounds: &mut Vec<Bounds>) -> Sp
         None => return Split::NeedMore,
     };
     if line.len() > MAX_ROW_BYTES {
-        return Split::Malformed { used, reason: TOO_LONG };
+        return Split::Malformed { used, reason: &TOO_LONG };
     }
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.trim_ascii().is_empty() {
@@ -150,7 +153,7 @@ fn split_quoted(bytes: &[u8], first_line: usize, is_last: bool, bounds: &mut Vec
                 bounds.push((start as u32, field_end as u32));
                 return Split::Row { len: field_end, used: window.len(), lines, first_line };
             }
-            [] | [b'\r'] => return short_of_bytes(TOO_LONG),
+            [] | [b'\r'] => return short_of_bytes(&TOO_LONG),
             _ => return Split::Malformed { used: first_line, reason: AFTER_QUOTE },
         }
     }

@@ -1,4 +1,4 @@
-//! CSV -> [`Table`], for the long way through a history.
+//! CSV -> [`Table`](crate::record::Table), for the long way through a history: rows that are like rows before them.
 //!
 //! The cells that tell a probe's circumstances are the same in row after row, and rows come in the same order cycle after
 //! cycle. So their text is compared with what followed last time, as it stands, and only numbers are read. Whatever does not
@@ -7,60 +7,23 @@
 use std::collections::HashMap;
 
 use super::{
-    BOM, RowProblem,
     layout::{Column, Layout},
     number::{parse_amount, parse_count, parse_cycle_time, parse_micros, parse_time_after},
-    row::{Cell, Row, RowReader},
-    split::{Bounds, Split},
+    row::Row,
+    split::Bounds,
 };
 use crate::record::{
     CycleId, Metric,
-    table::{Amount, Duration, Label, Numbers, Table, TableBuilder},
+    table::{Amount, Duration, Label, Numbers, TableBuilder},
 };
 
 /// Texts that are remembered: many times what a segment holds. Beyond it, all are forgotten.
 const TEXTS_MAX: usize = 4_096;
 
-/// As [`decode`](super::decode), by column.
-pub fn decode_table(bytes: &[u8], first_line: u64) -> (Table, Vec<RowProblem>) {
-    let mut reader = RowReader::default();
-    let rest = bytes.strip_prefix(BOM).unwrap_or(bytes);
-    let header_len = reader.take_header(rest).unwrap_or(0);
-    let mut rest = rest.get(header_len..).unwrap_or_default();
-    let mut line = first_line;
-    let mut filling = Filling::new(reader.layout(), rest.len() / BYTES_PER_ROW);
-    let mut problems = Vec::new();
-    loop {
-        let found = reader.split(rest, true);
-        let mut text: &[u8] = &[];
-        if let Split::Row { len, used, lines, .. } = found {
-            text = rest.get(..len).unwrap_or_default();
-            if filling.take(text, reader.bounds()) {
-                rest = rest.get(used..).unwrap_or_default();
-                line += lines;
-                continue;
-            }
-        }
-        let read = reader.read(rest, found);
-        rest = rest.get(read.used..).unwrap_or_default();
-        match read.cell {
-            Cell::End => return (filling.builder.finish(), problems),
-            Cell::Blank => {}
-            Cell::Header => filling.follow(reader.layout()),
-            Cell::Row(row) => {
-                let fits = reader.layout().fits(reader.bounds().len(), row.environment.as_str());
-                filling.add(&row, fits.then_some((text, reader.bounds())));
-            }
-            Cell::Problem(reason) => problems.push(RowProblem { line, reason }),
-        }
-        line += read.lines;
-    }
-}
-
 /// A table in the making, and what was learnt from the rows so far.
 #[derive(Debug)]
-struct Filling {
-    builder: TableBuilder,
+pub(super) struct Filling {
+    pub(super) builder: TableBuilder,
     places: Option<Places>,
     texts: Vec<Text>,
     by_text: HashMap<Vec<u8>, u32>,
@@ -77,8 +40,8 @@ struct Filling {
 struct Text {
     cells: Vec<u8>,
     label: u32,
-    /// What came after it last time.
-    next: u32,
+    /// What came after it, the last two of these that differ: an answer may end in one way or another.
+    next: [u32; 2],
 }
 
 /// Where the cells of a layout lie.
@@ -176,9 +139,10 @@ impl<'a> Cells<'a> {
 }
 
 impl Filling {
-    fn new(layout: &Layout, expected_rows: usize) -> Self {
+    /// For about so many bytes of rows that are laid out as `layout` says.
+    pub(super) fn new(layout: &Layout, bytes: usize) -> Self {
         Self {
-            builder: TableBuilder::for_rows(expected_rows),
+            builder: TableBuilder::for_rows(bytes / BYTES_PER_ROW),
             places: Places::of(layout),
             texts: Vec::new(),
             by_text: HashMap::new(),
@@ -189,7 +153,7 @@ impl Filling {
     }
 
     /// Goes on under another header.
-    fn follow(&mut self, layout: &Layout) {
+    pub(super) fn follow(&mut self, layout: &Layout) {
         self.places = Places::of(layout);
         self.forget();
     }
@@ -201,7 +165,7 @@ impl Filling {
     }
 
     /// Adds the row if its circumstances are known and its numbers are written the way we write them.
-    fn take(&mut self, row: &[u8], bounds: &[Bounds]) -> bool {
+    pub(super) fn take(&mut self, row: &[u8], bounds: &[Bounds]) -> bool {
         let Some((text, label)) = self.known(row, bounds) else { return false };
         let Some(numbers) = self.numbers(Cells { row, bounds }) else { return false };
         self.builder.push(label, &numbers);
@@ -210,7 +174,7 @@ impl Filling {
     }
 
     /// Adds a row that was read the long way, and learns its circumstances where it is laid out as the header says.
-    fn add(&mut self, row: &Row<'_>, learn: Option<(&[u8], &[Bounds])>) {
+    pub(super) fn add(&mut self, row: &Row<'_>, learn: Option<(&[u8], &[Bounds])>) {
         let label = self.builder.label(label_of(row));
         self.builder.push(label, &numbers_of(row));
         let Some((text, bounds)) = learn else { return };
@@ -226,15 +190,17 @@ impl Filling {
         }
         let number = self.texts.len() as u32;
         if self.by_text.insert(key.clone(), number).is_none() {
-            self.texts.push(Text { cells: key, label, next: 0 });
+            self.texts.push(Text { cells: key, label, next: [0; 2] });
             self.follow_up(number);
         }
     }
 
     /// Remembers what came after what.
     fn follow_up(&mut self, text: u32) {
-        if let Some(before) = self.previous.and_then(|before| self.texts.get_mut(before as usize)) {
-            before.next = text;
+        if let Some(before) = self.previous.and_then(|before| self.texts.get_mut(before as usize))
+            && before.next[0] != text
+        {
+            before.next = [text, before.next[0]];
         }
         self.previous = Some(text);
     }
@@ -244,11 +210,12 @@ impl Filling {
         let places = self.places.as_ref().filter(|places| places.len == bounds.len())?;
         let cells = Cells { row, bounds };
         let before = self.previous.and_then(|before| self.texts.get(before as usize));
-        let expected = before.map_or(0, |before| before.next);
-        if let Some(text) = self.texts.get(expected as usize)
-            && is_text(places, cells, &text.cells)
-        {
-            return Some((expected, text.label));
+        for expected in before.map_or([0; 2], |before| before.next) {
+            if let Some(text) = self.texts.get(expected as usize)
+                && is_text(places, cells, &text.cells)
+            {
+                return Some((expected, text.label));
+            }
         }
         let key: Vec<u8> = places.runs.iter().flat_map(|run| cells.run(*run)).copied().collect();
         let number = *self.by_text.get(&key)?;

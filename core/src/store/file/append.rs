@@ -53,7 +53,7 @@ impl Shared {
                 Err(error) => drop(report.insert(environment.clone(), Err(error))),
             }
         }
-        // Rows of closed days first: should this process end in between, a repeat finds them and adds the rest.
+        // Late rows first: should this process end in between, a repeat finds them and adds the rest.
         let late = self.late_rows(batch, &wanted);
         let in_late = match self.write_late(writer, batch, &late) {
             Ok(written) => written,
@@ -205,7 +205,7 @@ impl Shared {
             tracing::warn!(file = %self.given.display(), "{} is not as it was left; it is opened anew", self.given.display());
             // The lock would keep ourselves out.
             drop(writing.take());
-            let opened = open_for_writing(&self.given, &self.place).map_err(|error| {
+            let opened = open_for_writing(&self.given, &self.place, 0).map_err(|error| {
                 // Rows can wait until somebody has put this right.
                 let location = self.given.display().to_string();
                 let problem = format!("was changed by another program, and what is there now cannot be used: {error}");

@@ -1,7 +1,7 @@
 //! `latency_data.csv.rejected`: what could not be kept in the file, with the reason. Nothing is dropped in silence.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -60,8 +60,22 @@ pub(super) fn copy_piece(file: &File, piece: Piece<'_>, out: &mut impl Write) ->
 
 /// Copies a piece of `file`, which is at `path`, to its `.rejected` and flushes it, so that it can be cut from the file.
 pub(super) fn set_aside(path: &Path, file: &File, piece: Piece<'_>) -> io::Result<()> {
-    let out = OpenOptions::new().create(true).append(true).open(rejected_path(path))?;
-    let mut out = BufWriter::new(out);
-    copy_piece(file, piece, &mut out)?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    add_to_rejected(path, |out| {
+        let mut out = BufWriter::new(out);
+        copy_piece(file, piece, &mut out)?;
+        out.flush()
+    })
+}
+
+/// Adds to `path`'s `.rejected` all that `write` writes, on the disk when this returns; where it fails, nothing.
+pub(super) fn add_to_rejected(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let rejected = rejected_path(path);
+    let mut out = OpenOptions::new().create(true).append(true).open(&rejected)?;
+    let len = out.metadata()?.len();
+    let written = write(&mut out).and_then(|()| out.sync_all());
+    if written.is_err() {
+        // It is tried again, and then adds all of it.
+        let _ = if len == 0 { fs::remove_file(&rejected) } else { out.set_len(len) };
+    }
+    written
 }

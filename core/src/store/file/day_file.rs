@@ -14,9 +14,9 @@ use super::{
     day_name::DayName,
     days::{DayFile, Days},
     disk::{read_error, read_range, read_up_to},
-    load::{load, with_line_end},
+    load::{Pass, load, with_line_end},
     lock,
-    scan::Scanner,
+    scan::scan,
 };
 use crate::{
     record::{
@@ -106,7 +106,7 @@ impl Days {
 
     fn scan(&self, file: &File, day: &DayFile) -> Result<Vec<Segment>, StoreError> {
         let path = day.name.path(&self.folder);
-        let loaded = match load(&path, file, day.len, &day.identity) {
+        let loaded = match load(&path, file, day.len, &day.identity, Pass::QUIET) {
             Ok(loaded) => loaded,
             Err(StoreError::Unusable { .. }) => {
                 self.note(day, FOREIGN);
@@ -142,10 +142,10 @@ impl Days {
     fn read_whole(&self, open: &OpenDay) -> Result<Bytes, StoreError> {
         let path = open.day.name.path(&self.folder);
         let bytes = read_range(&open.file, 0, open.day.len).map_err(|error| self.failed(&open.day, &error))?;
-        if Scanner::new(&open.file, open.day.len)
+        if scan(&open.file, open.day.len)
             .and_then(|mut scanner| {
                 let is_row = |cell| matches!(cell, Cell::Row(_) | Cell::Header | Cell::End);
-                Ok(scanner.header().is_some() || scanner.next()?.is_none_or(|item| is_row(item.cell)))
+                Ok(scanner.header().is_some() || scanner.next_item()?.is_none_or(|item| is_row(item.cell)))
             })
             .map_err(|error| read_error(&path, &error))?
         {
@@ -161,7 +161,7 @@ impl Days {
             None => first_header(&open.file, open.day.len).map_err(failed)?,
             Some(identity) => {
                 let path = open.day.name.path(&self.folder);
-                let index = load(&path, &open.file, open.day.len, &open.day.identity)?.index;
+                let index = load(&path, &open.file, open.day.len, &open.day.identity, Pass::QUIET)?.index;
                 index.range(&Segment { identity: Arc::from(identity), ..segment.clone() })?.header
             }
         };
@@ -258,8 +258,8 @@ impl Days {
             return Ok(cycles);
         }
         let mut index = Index::new("", "", 0, 0, Bytes::new());
-        let mut scanner = Scanner::new(file, day.len)?;
-        while let Some(item) = scanner.next()? {
+        let mut scanner = scan(file, day.len)?;
+        while let Some(item) = scanner.next_item()? {
             if let Cell::Row(row) = item.cell {
                 let note = RowNote { timestamp: row.timestamp, environment: &row.environment, cycle_id: row.cycle_id };
                 index.push_row(0, 0, &note);
@@ -281,8 +281,8 @@ fn add_rows_of_cycle(
     environment: &Environment,
     rows: &mut BTreeSet<(String, i64)>,
 ) -> io::Result<()> {
-    let mut scanner = Scanner::new(file, day.len)?;
-    while let Some(item) = scanner.next()? {
+    let mut scanner = scan(file, day.len)?;
+    while let Some(item) = scanner.next_item()? {
         if let Cell::Row(row) = item.cell
             && row.cycle_id == Some(id)
             && row.environment == *environment

@@ -4,7 +4,7 @@ use std::{
     fmt::Debug,
     fs::{self, File},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -138,12 +138,45 @@ pub(super) fn copy_range(file: &File, offset: u64, len: u64, out: &mut impl io::
 /// A failure that concerns the rows in hand: they can be written later.
 pub(super) fn write_error(path: &Path, error: &io::Error) -> StoreError {
     let location = path.display().to_string();
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            StoreError::Full { location }
-        }
-        _ => StoreError::Unavailable { location, problem: format!("cannot be written: {error}") },
+    if is_full(error) {
+        return StoreError::Full { location };
     }
+    StoreError::Unavailable { location, problem: format!("cannot be written: {error}{}", remedy(path, error)) }
+}
+
+impl StoreError {
+    /// Why `path`, any file of this machine, could not be written, and what to do.
+    pub fn of_write(path: &Path, error: &io::Error) -> Self {
+        write_error(path, error)
+    }
+}
+
+/// Whether there is no room: on the device, within a quota, or within the process's limit of file sizes.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// What to do where `path` may not be written: which file or folder needs which permission.
+fn remedy(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            let folder = nearest_folder(path);
+            let beside = if path.is_file() { format!("{} and on ", path.display()) } else { String::new() };
+            format!(
+                "; the user that runs llm-monitor needs write permission on {beside}the folder {}; give it, or use another place",
+                folder.display()
+            )
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; mount it writable, or use another place".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// `path`, if it is a folder, or the folder above it that is there.
+pub(super) fn nearest_folder(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.ancestors().find(|place| place.is_dir()).unwrap_or(path).to_owned()
 }
 
 /// A failure to read.
@@ -160,11 +193,6 @@ pub(super) fn unusable(path: &Path, problem: impl Into<String>) -> StoreError {
 pub(super) fn open_error(path: &Path, what: &str, error: &io::Error) -> StoreError {
     match write_error(path, error) {
         full @ StoreError::Full { .. } => full,
-        _ => unusable(path, format!("{what}: {error}")),
+        _ => unusable(path, format!("{what}: {error}{}", remedy(path, error))),
     }
-}
-
-/// FNV-1a, 64 bits: stable for ever, which the standard library's hash is not.
-pub(super) fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

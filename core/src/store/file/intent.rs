@@ -10,7 +10,8 @@ use std::{
     path::Path,
 };
 
-use super::disk::{checksum, read_range, read_up_to, write_all_at};
+use super::disk::{read_range, read_up_to, write_all_at};
+use crate::fnv;
 
 const FILE_NAME: &str = "append.intent";
 /// Of constant length, so that writing it never needs room on the disk.
@@ -40,7 +41,7 @@ pub(super) struct Intent {
 impl Intent {
     /// The append of `bytes` at `offset` of `file`.
     pub(super) fn new(file: &File, offset: u64, bytes: &[u8]) -> io::Result<Self> {
-        Ok(Self { offset, len: bytes.len() as u64, sum: checksum(bytes), context: context(file, offset)? })
+        Ok(Self { offset, len: bytes.len() as u64, sum: fnv::hash(bytes), context: context(file, offset)? })
     }
 
     /// Whether `file`, of length `len`, ends in part of this append: those bytes are no acknowledged row.
@@ -51,17 +52,17 @@ impl Intent {
         if len < self.offset + self.len {
             return Ok(true);
         }
-        Ok(checksum(&read_range(file, self.offset, self.len)?) != self.sum)
+        Ok(fnv::hash(&read_range(file, self.offset, self.len)?) != self.sum)
     }
 
     fn to_text(self) -> String {
         let fields = format!("append {} {} {:016x} {:016x}", self.offset, self.len, self.sum, self.context);
-        format!("{fields} {:016x}", checksum(fields.as_bytes()))
+        format!("{fields} {:016x}", fnv::hash(fields.as_bytes()))
     }
 
     fn parse(text: &str) -> Option<Self> {
         let (fields, sum) = text.trim_end().rsplit_once(' ')?;
-        if u64::from_str_radix(sum, 16).ok()? != checksum(fields.as_bytes()) {
+        if u64::from_str_radix(sum, 16).ok()? != fnv::hash(fields.as_bytes()) {
             return None;
         }
         let mut words = fields.strip_prefix("append ")?.split(' ');
@@ -77,7 +78,7 @@ impl Intent {
 /// A checksum of the bytes that stand in `file` before `offset`.
 pub(super) fn context(file: &File, offset: u64) -> io::Result<u64> {
     let from = offset.saturating_sub(CONTEXT_BYTES);
-    Ok(checksum(&read_range(file, from, offset - from)?))
+    Ok(fnv::hash(&read_range(file, from, offset - from)?))
 }
 
 impl IntentFile {

@@ -16,10 +16,11 @@ use super::{
     aside::with_suffix,
     day_name::{DayName, NEW_SUFFIX},
     days::Veil,
-    disk::{Gate, checksum, sync_folder_of},
+    disk::{Gate, sync_folder_of},
     intent::context,
     sidecar,
 };
+use crate::fnv;
 
 const FILE_NAME: &str = "rotation.intent";
 
@@ -78,14 +79,14 @@ impl Journal {
         for (name, old_len) in &self.files {
             let _ = writeln!(text, "{name} {old_len}");
         }
-        let sum = checksum(text.as_bytes());
+        let sum = fnv::hash(text.as_bytes());
         let _ = writeln!(text, "end {sum:016x}");
         text
     }
 
     fn parse(text: &str) -> Option<Self> {
         let (body, sum) = text.trim_end().rsplit_once("end ")?;
-        if u64::from_str_radix(sum, 16).ok()? != checksum(body.as_bytes()) {
+        if u64::from_str_radix(sum, 16).ok()? != fnv::hash(body.as_bytes()) {
             return None;
         }
         let mut lines = body.lines();

@@ -1,15 +1,19 @@
 //! What is in the file: one pass over it, when it is opened.
 
-use std::{fs::File, io, path::Path};
+use std::{collections::VecDeque, fs::File, io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
+    bulk::{self, Bulk},
     disk::{read_error, read_range, unusable},
-    scan::{Scanned, Scanner},
+    scan::{Scanner, go_on, scan},
 };
 use crate::{
-    record::csv::{self, Cell, Layout, Row},
+    record::{
+        Table,
+        csv::{self, Cell, Item, Layout, Row},
+    },
     store::{
         StoreError,
         index::{Index, RowNote},
@@ -33,6 +37,52 @@ pub(super) struct Loaded {
     pub(super) tail: Tail,
     /// Its header lacks columns of ours, or it has none, or several.
     pub(super) is_outdated: bool,
+    /// The newest segments' rows, as far as [`Pass::keep_bytes`] goes.
+    pub(super) decoded: Decoded,
+}
+
+/// How a file is gone through.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pass {
+    /// Threads that decode.
+    pub(super) threads: usize,
+    /// How many bytes of decoded rows are kept for whoever reads first.
+    pub(super) keep_bytes: usize,
+}
+
+impl Pass {
+    /// While others are served.
+    pub(super) const QUIET: Self = Self { threads: 1, keep_bytes: 0 };
+
+    /// While nothing else can be done yet.
+    pub(super) fn at_start(keep_bytes: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { threads: cores.min(THREADS_MAX), keep_bytes }
+    }
+}
+
+/// More would not be faster than the disk, and each holds a segment.
+const THREADS_MAX: usize = 4;
+
+/// A segment's name and identity.
+pub(super) type SegmentKey = (Arc<str>, Arc<str>);
+
+/// Rows by their segment, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    pub(super) tables: VecDeque<(SegmentKey, Table)>,
+    bytes: usize,
+}
+
+impl Decoded {
+    fn keep(&mut self, segment: SegmentKey, table: Table, limit_bytes: usize) {
+        self.bytes += table.bytes();
+        self.tables.push_back((segment, table));
+        while self.bytes > limit_bytes {
+            let Some((_, oldest)) = self.tables.pop_front() else { return };
+            self.bytes -= oldest.bytes();
+        }
+    }
 }
 
 /// How the file ends.
@@ -47,11 +97,15 @@ pub(super) enum Tail {
 }
 
 /// Reads the first `limit` bytes of `file`, which is at `path`.
-pub(super) fn load(path: &Path, file: &File, limit: u64, tag: &str) -> Result<Loaded, StoreError> {
+pub(super) fn load(path: &Path, file: &File, limit: u64, tag: &str, pass: Pass) -> Result<Loaded, StoreError> {
     let failed = |error| read_error(path, &error);
-    let mut scanner = Scanner::new(file, limit).map_err(failed)?;
+    let mut scanner = scan(file, limit).map_err(failed)?;
     let mut loading = Loading::new(path, &scanner, tag);
-    while let Some(item) = scanner.next().map_err(failed)? {
+    loop {
+        if loading.in_bulk(file, limit, scanner.layout(), pass) {
+            go_on(&mut scanner, file, limit, loading.loaded.index.end(), loading.loaded.index.next_line());
+        }
+        let Some(item) = scanner.next_item().map_err(failed)? else { break };
         let stretch = Stretch::of(&item);
         match item.cell {
             Cell::End => break,
@@ -80,7 +134,7 @@ struct Stretch {
 }
 
 impl Stretch {
-    fn of(item: &Scanned<'_>) -> Self {
+    fn of(item: &Item<'_>) -> Self {
         Self {
             offset: item.offset,
             len: item.len,
@@ -124,6 +178,7 @@ impl<'p> Loading<'p> {
             layout,
             skipped_rows: 0,
             tail: Tail::Whole,
+            decoded: Decoded::default(),
         };
         Self { path, loaded, is_unproven: !has_header, unread: None }
     }
@@ -142,6 +197,26 @@ impl<'p> Loading<'p> {
         self.push_unread();
         let note = RowNote { timestamp: row.timestamp, environment: &row.environment, cycle_id: row.cycle_id };
         self.loaded.index.push_row(at.len, at.lines, &note);
+    }
+
+    /// Takes what follows in whole segments, as far as they hold rows alone; whether there was any.
+    fn in_bulk(&mut self, file: &File, limit: u64, layout: &Layout, pass: Pass) -> bool {
+        let before = self.loaded.index.end();
+        // Between two segments, and nothing waits to be judged by what follows.
+        while self.unread.is_none() && self.loaded.index.is_full() {
+            let bulks = bulk::next(file, self.loaded.index.end(), limit, layout, pass);
+            if bulks.is_empty() {
+                break;
+            }
+            self.is_unproven = false;
+            for Bulk { len, lines, note, table } in bulks {
+                let segment = self.loaded.index.push_rows(len, lines, &note);
+                if let Some(table) = table {
+                    self.loaded.decoded.keep(segment, table, pass.keep_bytes);
+                }
+            }
+        }
+        self.loaded.index.end() > before
     }
 
     fn problem(&mut self, at: &Stretch, reason: String) -> Result<(), StoreError> {

@@ -5,7 +5,9 @@
 //! in the folder, each a closed segment. Readers see what has been acknowledged.
 
 mod append;
+mod as_store;
 mod aside;
+mod bulk;
 mod day_file;
 mod day_name;
 mod days;
@@ -15,6 +17,7 @@ mod intent;
 mod journal;
 mod load;
 mod open;
+mod options;
 mod reading;
 mod retention;
 mod rotate;
@@ -33,38 +36,22 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 
+pub use self::options::FileOptions;
 use self::{
-    append::day_of,
     days::Days,
     disk::{Disk, Gate, open_gate, read_error, unusable, write_error},
     house::House,
     journal::Journal,
-    open::Opened,
+    load::Decoded,
+    open::{OpenFile, open_for_writing},
     writer::Writer,
 };
-use super::{AppendReport, Batch, KeptRollup, Scope, Segment, Store, StoreError, StoreHealth, index::Index};
-use crate::record::Environment;
+use super::{StoreError, StoreHealth, index::Index};
 
-/// What a [`FileStore`] does with days that are over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileOptions {
-    /// Their rows move out of the file into files of their own.
-    pub rotate: bool,
-    /// What is older than so many days is deleted; `None` keeps all.
-    pub retention_days: Option<u32>,
-}
-
-impl Default for FileOptions {
-    fn default() -> Self {
-        Self { rotate: true, retention_days: None }
-    }
-}
-
-/// A [`Store`] in a local CSV file.
+/// A [`Store`](super::Store) in a local CSV file.
 ///
 /// Against a process that dies at any instant, its guarantees hold exactly. After a power cut too, but that of a batch of
 /// which the disk kept only some rows, those whole rows stay; none of them had been acknowledged.
@@ -88,6 +75,8 @@ struct Shared {
     house: Mutex<House>,
     /// Days that were half moved and could not be taken back yet: they are behind the view's veil.
     take_back: Mutex<Option<Journal>>,
+    /// Rows that were decoded when the file was opened, until somebody takes them.
+    decoded: Mutex<Decoded>,
     options: FileOptions,
     place: Place,
 }
@@ -124,19 +113,10 @@ struct View {
     days: Days,
 }
 
-/// A file opened for writing.
-#[derive(Debug)]
-struct OpenFile {
-    view: View,
-    writer: Writer,
-    skipped_rows: u64,
-    take_back: Option<Journal>,
-}
-
 /// `None` while the file was found changed by others and could not be opened anew.
 type Writing = Option<Writer>;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Condition {
     skipped_rows: u64,
     /// Why the last append failed; `None` when it did not.
@@ -198,9 +178,11 @@ impl FileStore {
     }
 
     fn open_at(given: &Path, options: FileOptions, place: Place) -> Result<Self, StoreError> {
-        let OpenFile { view, writer, skipped_rows, take_back } = open_for_writing(given, &place)?;
+        let OpenFile { view, writer, skipped_rows, take_back, decoded } =
+            open_for_writing(given, &place, options.keep_decoded_bytes)?;
         let shared = Shared::new(given, view, Some(writer), skipped_rows, options, place);
         *lock(&shared.take_back) = take_back;
+        *lock(&shared.decoded) = decoded;
         shared.keep_house();
         Ok(Self::of(shared))
     }
@@ -211,7 +193,7 @@ impl FileStore {
 
     /// The folder beside the file, `latency_data.d`.
     pub fn folder(&self) -> PathBuf {
-        self.shared.view().days.folder.clone()
+        self.shared.folder()
     }
 
     /// The folder that a store at `path` has beside it.
@@ -230,17 +212,15 @@ impl FileStore {
             problem: format!("the work on it was broken off: {error}"),
         })
     }
-}
 
-fn open_for_writing(given: &Path, place: &Place) -> Result<OpenFile, StoreError> {
-    let (opened, intent, take_back) = open::for_writing(given, &place.gate)?;
-    let Opened { path, folder, file, tag, loaded } = opened;
-    let disk = (place.make_disk)(&file);
-    let writer = Writer { path: path.clone(), tag, file, disk, intent, layout: loaded.layout };
-    let veil = take_back.as_ref().map(|journal| journal.files.clone()).unwrap_or_default();
-    let days = Days::new(&folder, veil);
-    let view = View { path, tag: writer.tag.clone(), file: Arc::clone(&writer.file), index: loaded.index, days };
-    Ok(OpenFile { view, writer, skipped_rows: loaded.skipped_rows, take_back })
+    /// Runs `work` on the folder beside the file.
+    async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared, &Path) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // Also to learn which it is: whoever holds the view may be reading a folder.
+        self.blocking(move |shared| work(shared, &shared.folder())).await?
+    }
 }
 
 /// A lock whose holder panicked guards nothing half-changed: every change under it is made in one step.
@@ -265,6 +245,7 @@ impl Shared {
             condition: Mutex::new(Condition { skipped_rows, failure: None }),
             house: Mutex::default(),
             take_back: Mutex::new(None),
+            decoded: Mutex::default(),
             options,
             place,
         }
@@ -276,6 +257,10 @@ impl Shared {
 
     fn view_mut(&self) -> std::sync::RwLockWriteGuard<'_, View> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.view().days.folder.clone()
     }
 
     fn read_only(&self) -> StoreError {
@@ -291,108 +276,18 @@ impl Shared {
         write(path).map_err(|error| write_error(path, &error))
     }
 
+    fn health(&self) -> StoreHealth {
+        let Condition { skipped_rows, failure } = lock(&self.condition).clone();
+        let mut problems: Vec<_> = failure.into_iter().collect();
+        problems.extend(lock(&self.house).failures.iter().flatten().cloned());
+        let view = self.view();
+        let (location, days) = (view.path.display().to_string(), view.days.clone());
+        drop(view);
+        problems.extend(lock(&days.troubles).texts());
+        StoreHealth { kind: "file", location, skipped_rows, problems, ..StoreHealth::default() }
+    }
+
     fn read_sidecar(path: &Path) -> Result<Option<Bytes>, StoreError> {
         sidecar::read(path).map(|bytes| bytes.map(Bytes::from)).map_err(|error| read_error(path, &error))
-    }
-}
-
-#[async_trait]
-impl Store for FileStore {
-    async fn append(&self, batch: &Batch) -> AppendReport {
-        let owned = batch.clone();
-        let report = match self.blocking(move |shared| shared.append(&owned)).await {
-            Ok(report) => report,
-            Err(error) => {
-                return batch.records.iter().map(|one| (one.environment.clone(), Err(error.clone()))).collect();
-            }
-        };
-        if self.shared.is_house_due(batch.records.iter().map(day_of).max()) {
-            let shared = Arc::clone(&self.shared);
-            let work = tokio::task::spawn_blocking(move || shared.keep_house());
-            if !self.shared.place.is_in_background {
-                let _ = work.await;
-            }
-        }
-        report
-    }
-
-    async fn segments(&self, scope: &Scope) -> Result<Vec<Segment>, StoreError> {
-        let scope = scope.clone();
-        self.blocking(move |shared| shared.segments(&scope)).await?
-    }
-
-    async fn parts(&self, segment: &Segment) -> Result<Vec<Segment>, StoreError> {
-        let segment = segment.clone();
-        self.blocking(move |shared| shared.parts(&segment)).await?
-    }
-
-    async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
-        let segment = segment.clone();
-        self.blocking(move |shared| shared.read(&segment)).await?
-    }
-
-    async fn load_rollup(&self, environment: &Environment, day: NaiveDate) -> Result<Option<KeptRollup>, StoreError> {
-        let path = sidecar::rollup_path(&self.folder(), environment, day);
-        let csv = self.blocking(move |_| Shared::read_sidecar(&path)).await??;
-        Ok(csv.map(|csv| KeptRollup { csv, version: Arc::from("") }))
-    }
-
-    async fn rollup_environments(&self) -> Result<Vec<Environment>, StoreError> {
-        let folder = self.folder();
-        self.blocking(move |_| sidecar::rollup_environments(&folder).map_err(|error| read_error(&folder, &error)))
-            .await?
-    }
-
-    async fn save_rollup(
-        &self,
-        environment: &Environment,
-        day: NaiveDate,
-        csv: Bytes,
-        _replaces: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let path = sidecar::rollup_path(&self.folder(), environment, day);
-        self.blocking(move |shared| shared.write_sidecar(&path, |path| sidecar::replace(path, &csv))).await?
-    }
-
-    async fn append_usage(
-        &self,
-        environment: &Environment,
-        day: NaiveDate,
-        header_line: &str,
-        rows: Bytes,
-    ) -> Result<(), StoreError> {
-        let path = sidecar::usage_path(&self.folder(), environment, day);
-        let header_line = header_line.to_owned();
-        self.blocking(move |shared| shared.write_sidecar(&path, |path| sidecar::append(path, &header_line, &rows)))
-            .await?
-    }
-
-    async fn read_usage(&self, environment: &Environment, day: NaiveDate) -> Result<Option<Bytes>, StoreError> {
-        let path = sidecar::usage_path(&self.folder(), environment, day);
-        self.blocking(move |_| Shared::read_sidecar(&path)).await?
-    }
-
-    async fn save_catalog(&self, environment: &Environment, json: Bytes) -> Result<(), StoreError> {
-        let path = sidecar::catalog_path(&self.folder(), environment);
-        self.blocking(move |shared| shared.write_sidecar(&path, |path| sidecar::replace(path, &json))).await?
-    }
-
-    async fn load_catalog(&self, environment: &Environment) -> Result<Option<Bytes>, StoreError> {
-        let path = sidecar::catalog_path(&self.folder(), environment);
-        self.blocking(move |_| Shared::read_sidecar(&path)).await?
-    }
-
-    async fn health(&self) -> StoreHealth {
-        let condition = lock(&self.shared.condition);
-        let mut problems: Vec<_> = condition.failure.iter().cloned().collect();
-        problems.extend(lock(&self.shared.house).failures.iter().flatten().cloned());
-        problems.extend(lock(&self.shared.view().days.troubles).texts());
-        StoreHealth {
-            kind: "file",
-            location: self.shared.view().path.display().to_string(),
-            skipped_rows: condition.skipped_rows,
-            problems,
-            ..StoreHealth::default()
-        }
     }
 }

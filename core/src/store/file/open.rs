@@ -8,13 +8,18 @@ use std::{
 };
 
 use super::{
+    FileStore, Place, View,
     aside::{Piece, rejected_path, set_aside},
-    disk::{Gate, open_error, read_error, read_range, sync_folder_of, tag, unusable, write_all_at},
+    days::Days,
+    disk::{
+        Gate, is_full, nearest_folder, open_error, read_error, read_range, sync_folder_of, tag, unusable, write_all_at,
+    },
     intent::{self, IntentFile},
     journal::{self, Journal},
-    load::{Loaded, Tail, load},
+    load::{Decoded, Loaded, Pass, Tail, load},
     sidecar::folder_of,
     upgrade::upgrade,
+    writer::Writer,
 };
 use crate::{
     record::csv::{self, RowReader},
@@ -40,6 +45,16 @@ pub(super) struct Opened {
     pub(super) loaded: Loaded,
 }
 
+/// A file opened for writing.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) view: View,
+    pub(super) writer: Writer,
+    pub(super) skipped_rows: u64,
+    pub(super) take_back: Option<Journal>,
+    pub(super) decoded: Decoded,
+}
+
 /// Opens `given` for reading alone: no lock, nothing is changed. What is appended later is not seen.
 pub(super) fn for_reading(given: &Path) -> Result<Opened, StoreError> {
     check_kind(given)?;
@@ -58,15 +73,27 @@ pub(super) fn for_reading(given: &Path) -> Result<Opened, StoreError> {
         len = intent.offset;
     }
     let tag = tag(&metadata);
-    let loaded = load(&path, &file, len, &tag)?;
+    let loaded = load(&path, &file, len, &tag, Pass::at_start(0))?;
     Ok(Opened { path, folder, file: Arc::new(file), tag, loaded })
+}
+
+/// Opens `given` for writing, with what readers and the writer need.
+pub(super) fn open_for_writing(given: &Path, place: &Place, keep_bytes: usize) -> Result<OpenFile, StoreError> {
+    let (opened, intent, take_back) = for_writing(given, &place.gate, Pass::at_start(keep_bytes))?;
+    let Opened { path, folder, file, tag, loaded } = opened;
+    let disk = (place.make_disk)(&file);
+    let writer = Writer { path: path.clone(), tag, file, disk, intent, layout: loaded.layout };
+    let veil = take_back.as_ref().map(|journal| journal.files.clone()).unwrap_or_default();
+    let days = Days::new(&folder, veil);
+    let view = View { path, tag: writer.tag.clone(), file: Arc::clone(&writer.file), index: loaded.index, days };
+    Ok(OpenFile { view, writer, skipped_rows: loaded.skipped_rows, take_back, decoded: loaded.decoded })
 }
 
 /// Opens `given` for writing: creates it where it is missing, locks it, puts right what a crash left behind and brings an
 /// older version's columns up to date.
 ///
 /// Also gives back what of half-moved days could not be put right, and must not be shown.
-pub(super) fn for_writing(given: &Path, gate: &Gate) -> Result<(Opened, IntentFile, Option<Journal>), StoreError> {
+fn for_writing(given: &Path, gate: &Gate, pass: Pass) -> Result<(Opened, IntentFile, Option<Journal>), StoreError> {
     check_kind(given)?;
     if let Some(parent) = given.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(|error| open_error(given, "its folder cannot be created", &error))?;
@@ -75,26 +102,58 @@ pub(super) fn for_writing(given: &Path, gate: &Gate) -> Result<(Opened, IntentFi
     let path = fs::canonicalize(given).map_err(|error| read_error(given, &error))?;
     let folder = folder_of(&path);
     let intent = fs::create_dir_all(&folder)
-        .and_then(|()| fs::write(folder.join(HOLDER_FILE), std::process::id().to_string()))
+        .and_then(|()| note_holder(&folder))
         .and_then(|()| IntentFile::open(&folder))
-        .map_err(|error| open_error(&folder, "the folder cannot be written", &error))?;
+        .map_err(|error| open_error(&folder, CANNOT_WRITE_FOLDER, &error))?;
     take_back_torn_append(&path, &file, &intent)
         .and_then(|()| begin(&path, &file))
         .map_err(|error| open_error(given, "cannot be written", &error))?;
     let take_back = journal::recover(&path, &folder, &file, gate)
         .map_err(|error| open_error(&folder, "what a crash left there cannot be put right", &error))?;
-    let mut opened = loaded(path, folder, Arc::new(file))?;
+    let mut opened = loaded(path, folder, Arc::new(file), pass)?;
     if opened.loaded.is_outdated {
-        opened = upgraded(opened)?;
+        opened = upgraded(opened, pass)?;
     }
     mend_tail(&mut opened).map_err(|error| open_error(given, "its last line cannot be mended", &error))?;
     Ok((opened, intent, take_back))
 }
 
-fn loaded(path: PathBuf, folder: PathBuf, file: Arc<File>) -> Result<Opened, StoreError> {
+/// Says who writes. It is for people alone: a full disk, on which readers can still be served, is no reason not to open.
+fn note_holder(folder: &Path) -> io::Result<()> {
+    let noted = fs::write(folder.join(HOLDER_FILE), std::process::id().to_string());
+    noted.or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) })
+}
+
+impl FileStore {
+    /// Whether `path` could be written now, and files made beside it, without opening it. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] and [`StoreError::Full`], as [`open`](Self::open) would give them.
+    pub fn check_place(path: &Path) -> Result<(), StoreError> {
+        check_kind(path)?;
+        if path.exists() {
+            let file = OpenOptions::new().write(true).open(path);
+            let file = file.map_err(|error| open_error(path, CANNOT_OPEN, &error))?;
+            refuse_marked_read_only(path, &file)?;
+        }
+        for folder in [path.parent().unwrap_or(path), &folder_of(path)] {
+            let folder = nearest_folder(folder);
+            let trial = folder.join(format!(".llm-monitor-check-{}", std::process::id()));
+            let written = fs::write(&trial, "check");
+            let _ = fs::remove_file(&trial);
+            written.map_err(|error| open_error(&folder, CANNOT_WRITE_FOLDER, &error))?;
+        }
+        Ok(())
+    }
+}
+
+const CANNOT_OPEN: &str = "cannot be opened for writing";
+const CANNOT_WRITE_FOLDER: &str = "the folder cannot be written";
+
+fn loaded(path: PathBuf, folder: PathBuf, file: Arc<File>, pass: Pass) -> Result<Opened, StoreError> {
     let metadata = file.metadata().map_err(|error| read_error(&path, &error))?;
     let tag = tag(&metadata);
-    let loaded = load(&path, &file, metadata.len(), &tag)?;
+    let loaded = load(&path, &file, metadata.len(), &tag, pass)?;
     Ok(Opened { path, folder, file, tag, loaded })
 }
 
@@ -115,12 +174,9 @@ fn check_kind(path: &Path) -> Result<(), StoreError> {
 fn lock(path: &Path) -> Result<File, StoreError> {
     loop {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| open_error(path, "cannot be opened for writing", &error))?;
+        let file = file.map_err(|error| open_error(path, CANNOT_OPEN, &error))?;
         let metadata = file.metadata().map_err(|error| read_error(path, &error))?;
-        // An administrator may write anything: the mark is a wish all the same.
-        if metadata.permissions().readonly() {
-            return Err(unusable(path, "is read-only; make it writable, or set LATENCY_DATA_CSV to another file"));
-        }
+        refuse_marked_read_only(path, &file)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -133,6 +189,15 @@ fn lock(path: &Path) -> Result<File, StoreError> {
             return Ok(file);
         }
     }
+}
+
+/// An administrator may write anything: the mark is a wish all the same.
+fn refuse_marked_read_only(path: &Path, file: &File) -> Result<(), StoreError> {
+    let metadata = file.metadata().map_err(|error| read_error(path, &error))?;
+    if metadata.permissions().readonly() {
+        return Err(unusable(path, "is read-only; make it writable, or set LATENCY_DATA_CSV to another file"));
+    }
+    Ok(())
 }
 
 fn holder(path: &Path) -> String {
@@ -190,7 +255,7 @@ fn begin(path: &Path, file: &File) -> io::Result<()> {
 }
 
 /// Rewrites the file in our columns.
-fn upgraded(opened: Opened) -> Result<Opened, StoreError> {
+fn upgraded(opened: Opened, pass: Pass) -> Result<Opened, StoreError> {
     let Opened { path, folder, file, loaded: Loaded { index, tail, .. }, .. } = opened;
     let len = match tail {
         Tail::Torn { .. } => file.metadata().map_err(|error| read_error(&path, &error))?.len(),
@@ -210,7 +275,7 @@ fn upgraded(opened: Opened) -> Result<Opened, StoreError> {
         done.rows,
         done.original.display()
     );
-    let mut opened = self::loaded(path, folder, done.file)?;
+    let mut opened = self::loaded(path, folder, done.file, pass)?;
     opened.loaded.skipped_rows += done.rejected;
     Ok(opened)
 }

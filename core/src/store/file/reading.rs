@@ -1,6 +1,6 @@
 //! What readers see: the file and its days as one consistent whole, whoever moves rows between them.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 
@@ -8,10 +8,13 @@ use super::{
     Shared, View,
     days::Days,
     disk::{read_error, read_range, tag},
-    journal,
+    journal, lock,
     open::{self, Opened},
 };
-use crate::store::{Scope, Segment, StoreError};
+use crate::{
+    record::Table,
+    store::{Scope, Segment, StoreError},
+};
 
 /// So often a reader looks again when a writer moves days under its eyes.
 const LOOKS_AT_MOST: u32 = 16;
@@ -74,7 +77,7 @@ impl Shared {
         if self.is_replaced()? {
             let (view, skipped_rows) = open(&self.given)?;
             *self.view_mut() = view;
-            super::lock(&self.condition).skipped_rows = skipped_rows;
+            lock(&self.condition).skipped_rows = skipped_rows;
         }
         Ok(())
     }
@@ -94,6 +97,18 @@ impl Shared {
         let days = view.days.clone();
         drop(view);
         days.parts(segment)
+    }
+
+    /// What was decoded when the file was opened, as far as it is still there.
+    pub(super) fn take_decoded(&self) -> Vec<(Segment, Table)> {
+        let decoded = std::mem::take(&mut *lock(&self.decoded));
+        if decoded.tables.is_empty() {
+            return Vec::new();
+        }
+        let segments = self.view().index.segments(&Scope::default());
+        let named = segments.into_iter().map(|segment| ((segment.name.clone(), segment.identity.clone()), segment));
+        let mut named: HashMap<_, _> = named.collect();
+        decoded.tables.into_iter().filter_map(|(name, table)| Some((named.remove(&name)?, table))).collect()
     }
 
     pub(super) fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {

@@ -13,7 +13,7 @@ use super::{
     day_name::DayName,
     disk::{read_error, write_error},
     lock,
-    scan::Scanner,
+    scan::scan,
 };
 use crate::{record::csv::Cell, store::StoreError};
 
@@ -95,8 +95,8 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn count_rows(file: &File) -> io::Result<u64> {
     let mut rows = 0;
-    let mut scanner = Scanner::new(file, file.metadata()?.len())?;
-    while let Some(item) = scanner.next()? {
+    let mut scanner = scan(file, file.metadata()?.len())?;
+    while let Some(item) = scanner.next_item()? {
         rows += u64::from(matches!(item.cell, Cell::Row(_)));
     }
     Ok(rows)

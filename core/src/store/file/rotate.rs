@@ -21,12 +21,12 @@ use super::{
     disk::{Gate, copy_range, sync_folder_of, tag, write_error},
     journal::{Journal, remove_leftovers, shortened_path},
     lock,
-    scan::{Scanned, Scanner},
+    scan::scan,
     sinks::Sinks,
     writer::Writer,
 };
 use crate::{
-    record::csv::Cell,
+    record::csv::{Cell, Item},
     store::{
         StoreError,
         index::{Index, RowNote},
@@ -176,19 +176,19 @@ fn sort(
     let mut out = BufWriter::with_capacity(256 * 1024, Gated { file: Arc::clone(&new), gate: Arc::clone(gate) });
 
     let len = old.end();
-    let mut scanner = Scanner::new(file, len)?;
+    let mut scanner = scan(file, len)?;
     let begin = scanner.offset();
     copy_range(file, 0, begin, &mut out)?;
     let tag = tag(&new.metadata()?);
     let mut index = old.emptied(&tag, begin);
     let mut progress = Progress::new(path, len);
     let mut sorted_len = begin;
-    while let Some(item) = scanner.next()? {
+    while let Some(item) = scanner.next_item()? {
         sorted_len += item.len;
         progress.tell(sorted_len);
         if let Cell::Row(row) = &item.cell {
             let day = row.timestamp.date_naive();
-            if day < until && sinks.write(day, item.bytes)? {
+            if day < until && sinks.write(day, item.text)? {
                 continue;
             }
             let note = RowNote { timestamp: row.timestamp, environment: &row.environment, cycle_id: row.cycle_id };
@@ -208,8 +208,11 @@ fn sort(
     Ok(Sorted { file: new, tag, index, sinks })
 }
 
-fn keep(file: &File, item: &Scanned<'_>, out: &mut impl Write) -> io::Result<()> {
-    if item.bytes.is_empty() { copy_range(file, item.offset, item.len, out) } else { out.write_all(item.bytes) }
+fn keep(file: &File, item: &Item<'_>, out: &mut impl Write) -> io::Result<()> {
+    match item.whole() {
+        Some(text) => out.write_all(text),
+        None => copy_range(file, item.offset, item.len, out),
+    }
 }
 
 /// Says in the log how far long work has come.

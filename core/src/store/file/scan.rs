@@ -1,158 +1,101 @@
 //! A CSV file read row by row in bounded memory.
 
-use std::{fs::File, io};
+use std::{
+    fs::File,
+    io::{self, Read},
+};
 
 use super::disk::read_up_to;
-use crate::record::csv::{BOM, Cell, Layout, MAX_ROW_BYTES, RowReader, Split};
+use crate::record::csv::Reader;
 
-const CHUNK_BYTES: usize = 256 * 1024;
+/// Walks over a file's rows.
+pub(super) type Scanner<'f> = Reader<Beginning<'f>>;
 
-/// Walks over a file's rows. Holds two chunks at most, whatever the file holds.
+/// Begins below the header of `file`, if it has one. What lies behind its first `limit` bytes is not looked at.
+///
+/// # Errors
+/// What reading gives, here and later: `UnexpectedEof` where the file turns out to be shorter.
+pub(super) fn scan(file: &File, limit: u64) -> io::Result<Scanner<'_>> {
+    Reader::new(Beginning { file, at: 0, limit })
+}
+
+/// Goes on at `offset`, where `line` begins.
+pub(super) fn go_on<'f>(scanner: &mut Scanner<'f>, file: &'f File, limit: u64, offset: u64, line: u64) {
+    scanner.go_on(Beginning { file, at: offset, limit }, offset, line);
+}
+
+/// The first bytes of a file, wherever its cursor stands.
 #[derive(Debug)]
-pub(super) struct Scanner<'f> {
+pub(super) struct Beginning<'f> {
     file: &'f File,
-    /// The file's length: what lies behind it is not looked at.
+    at: u64,
     limit: u64,
-    buffer: Vec<u8>,
-    /// Where in `buffer` the next row begins, and where that is in the file.
-    start: usize,
-    offset: u64,
-    line: u64,
-    reader: RowReader,
-    header: Option<Vec<u8>>,
 }
 
-/// A stretch of the file.
-#[derive(Debug)]
-pub(super) struct Scanned<'a> {
-    pub(super) offset: u64,
-    pub(super) len: u64,
-    /// The line on which it begins; the header is line 1.
-    pub(super) line: u64,
-    pub(super) lines: u64,
-    /// Whether it ends in a line feed.
-    pub(super) has_line_end: bool,
-    /// Whether a row has as many fields as the header: one cut short may look like a row of an older version.
-    pub(super) is_full_length: bool,
-    /// As it stands in the file; empty where it is too long to be held.
-    pub(super) bytes: &'a [u8],
-    pub(super) cell: Cell<'a>,
-}
-
-impl<'f> Scanner<'f> {
-    /// Begins below the header, if the file has one.
-    pub(super) fn new(file: &'f File, limit: u64) -> io::Result<Self> {
-        let mut scanner = Self {
-            file,
-            limit,
-            buffer: Vec::new(),
-            start: 0,
-            offset: 0,
-            line: 1,
-            reader: RowReader::default(),
-            header: None,
-        };
-        scanner.fill()?;
-        let bom_len = if scanner.buffer.starts_with(BOM) { BOM.len() } else { 0 };
-        let header = scanner.reader.take_header(scanner.buffer.get(bom_len..).unwrap_or_default());
-        if let Some(len) = header {
-            scanner.header = scanner.buffer.get(bom_len..bom_len + len).map(<[u8]>::to_vec);
-            scanner.line += 1;
-        }
-        scanner.advance(bom_len + header.unwrap_or(0));
-        Ok(scanner)
-    }
-
-    /// The header row with its line end; `None` for a file that begins with a row.
-    pub(super) fn header(&self) -> Option<&[u8]> {
-        self.header.as_deref()
-    }
-
-    /// The columns in force.
-    pub(super) fn layout(&self) -> &Layout {
-        self.reader.layout()
-    }
-
-    /// Where the next row begins.
-    pub(super) fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// The next row, or whatever stands in its place.
-    pub(super) fn next(&mut self) -> io::Result<Option<Scanned<'_>>> {
-        let found = loop {
-            let rest = self.buffer.get(self.start..).unwrap_or_default();
-            let is_last = self.offset + rest.len() as u64 >= self.limit;
-            match self.reader.split(rest, is_last) {
-                Split::End => return Ok(None),
-                Split::NeedMore => self.fill()?,
-                Split::Endless => return self.skip_line().map(Some),
-                found => break found,
-            }
-        };
-        let rest = self.buffer.get(self.start..).unwrap_or_default();
-        let read = self.reader.read(rest, found);
-        let scanned = Scanned {
-            offset: self.offset,
-            len: read.used as u64,
-            line: self.line,
-            lines: read.lines,
-            has_line_end: rest.get(..read.used).is_some_and(|row| row.ends_with(b"\n")),
-            is_full_length: self.reader.is_full_length(),
-            bytes: rest.get(..read.used).unwrap_or_default(),
-            cell: read.cell,
-        };
-        self.start += read.used;
-        self.offset += scanned.len;
-        self.line += scanned.lines;
-        Ok(Some(scanned))
-    }
-
-    /// Passes over a line longer than any row.
-    fn skip_line(&mut self) -> io::Result<Scanned<'static>> {
-        let (offset, line) = (self.offset, self.line);
-        let has_line_end = loop {
-            let rest = self.buffer.get(self.start..).unwrap_or_default();
-            let end = memchr::memchr(b'\n', rest);
-            let used = end.map_or(rest.len(), |end| end + 1);
-            self.advance(used);
-            if end.is_some() || self.offset >= self.limit {
-                break end.is_some();
-            }
-            self.fill()?;
-        };
-        self.line += 1;
-        let reason = format!("the row is longer than {} KiB", MAX_ROW_BYTES / 1_024);
-        Ok(Scanned {
-            offset,
-            len: self.offset - offset,
-            line,
-            lines: 1,
-            has_line_end,
-            is_full_length: false,
-            bytes: &[],
-            cell: Cell::Problem(reason),
-        })
-    }
-
-    fn advance(&mut self, len: usize) {
-        self.start += len;
-        self.offset += len as u64;
-    }
-
-    /// Reads the next chunk behind what is left of the last.
-    fn fill(&mut self) -> io::Result<()> {
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        let held = self.buffer.len();
-        let from = self.offset + held as u64;
-        let wanted = self.limit.saturating_sub(from).min(CHUNK_BYTES as u64) as usize;
-        self.buffer.resize(held + wanted, 0);
-        let read = read_up_to(self.file, self.buffer.get_mut(held..).unwrap_or_default(), from)?;
-        if read < wanted {
+impl Read for Beginning<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.limit.saturating_sub(self.at)).unwrap_or(usize::MAX).min(out.len());
+        let out = out.get_mut(..wanted).unwrap_or_default();
+        if read_up_to(self.file, out, self.at)? < wanted {
             // Somebody cuts the file while it is read.
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(())
+        self.at += wanted as u64;
+        Ok(wanted)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::record::csv::{BOM, Cell, MAX_ROW_BYTES};
+
+    const HEADER: &str = "model_name,timestamp,latency_ms\n";
+    const ROW: &str = "a,2026-11-24T00:00:00Z,1\n";
+
+    fn file(parts: &[&[u8]]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&parts.concat()).unwrap();
+        file
+    }
+
+    #[test]
+    fn every_stretch_is_where_it_says_also_behind_a_line_that_is_too_long() {
+        let long = "x".repeat(4 * MAX_ROW_BYTES) + "\n";
+        let parts: [&[u8]; 6] = [BOM, HEADER.as_bytes(), ROW.as_bytes(), long.as_bytes(), b"\n", ROW.as_bytes()];
+        let file = file(&parts);
+        let mut scanner = scan(&file, file.metadata().unwrap().len()).unwrap();
+        assert_eq!((scanner.header(), scanner.offset()), (Some(HEADER.as_bytes()), (BOM.len() + HEADER.len()) as u64));
+        let mut at = scanner.offset();
+        for (line, part) in (2..).zip(&parts[2..]) {
+            let item = scanner.next_item().unwrap().unwrap();
+            assert_eq!((item.offset, item.len, item.line, item.lines), (at, part.len() as u64, line, 1));
+            let is_held = part.len() <= MAX_ROW_BYTES;
+            assert_eq!(item.whole(), is_held.then_some(*part), "line {line}");
+            assert!(item.has_line_end && item.text.len() <= MAX_ROW_BYTES);
+            assert_eq!(matches!(item.cell, Cell::Problem(_)), !is_held);
+            at += item.len;
+        }
+        assert!(scanner.next_item().unwrap().is_none());
+    }
+
+    #[test]
+    fn what_lies_behind_the_limit_is_not_looked_at() {
+        let file = file(&[HEADER.as_bytes(), ROW.as_bytes(), ROW.as_bytes()]);
+        for (cut, has_line_end) in [(0, true), (1, false)] {
+            let mut scanner = scan(&file, (HEADER.len() + ROW.len() - cut) as u64).unwrap();
+            assert_eq!(scanner.next_item().unwrap().unwrap().has_line_end, has_line_end);
+            assert!(scanner.next_item().unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_does_not_pass_for_a_whole_one() {
+        let file = file(&[HEADER.as_bytes(), ROW.as_bytes()]);
+        let error = scan(&file, (HEADER.len() + 2 * ROW.len()) as u64).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -15,7 +15,7 @@ use super::{
     days::{Days, Veil},
     disk::{Gate, copy_range, read_range, sync_folder_of},
     rotate::Gated,
-    scan::Scanner,
+    scan::scan,
 };
 use crate::record::csv::{Cell, Layout};
 
@@ -129,9 +129,9 @@ impl Sinks {
         if len > 0 && read_range(old, len - 1, 1)? != b"\n" {
             out.write_all(b"\n")?;
         }
-        let mut scanner = Scanner::new(old, len)?;
+        let mut scanner = scan(old, len)?;
         let mut has_header = scanner.header().is_some();
-        while let Some(item) = scanner.next()? {
+        while let Some(item) = scanner.next_item()? {
             has_header |= matches!(item.cell, Cell::Header);
         }
         // Somebody gave it other columns: ours are named again before our rows.

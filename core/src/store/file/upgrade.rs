@@ -13,9 +13,9 @@ use std::{
 use chrono::Utc;
 
 use super::{
-    aside::{Piece, copy_piece, rejected_path, with_suffix},
+    aside::{Piece, add_to_rejected, copy_piece, with_suffix},
     disk::{open_error, sync_folder_of},
-    scan::Scanner,
+    scan::scan,
 };
 use crate::{
     record::csv::{self, Cell},
@@ -39,12 +39,18 @@ pub(super) struct Upgraded {
 pub(super) fn upgrade(path: &Path, file: &File, len: u64) -> Result<Upgraded, StoreError> {
     rewrite(path, file, len).map_err(|error| {
         let _ = fs::remove_file(new_path(path));
+        let _ = fs::remove_file(aside_path(path));
         open_error(path, "its columns are of an older version and it could not be rewritten", &error)
     })
 }
 
 fn new_path(path: &Path) -> PathBuf {
     with_suffix(path, ".upgrading")
+}
+
+/// Where unreadable rows wait until all are known.
+fn aside_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".rejected.upgrading")
 }
 
 fn rewrite(path: &Path, file: &File, len: u64) -> io::Result<Upgraded> {
@@ -64,12 +70,12 @@ fn rewrite(path: &Path, file: &File, len: u64) -> io::Result<Upgraded> {
 fn copy_rows(path: &Path, file: &File, len: u64, new: &File) -> io::Result<(u64, u64)> {
     let (mut rows, mut rejected) = (0, 0);
     let mut out = BufWriter::with_capacity(256 * 1024, new);
-    let aside_path = with_suffix(path, ".rejected.upgrading");
+    let aside_path = aside_path(path);
     let mut aside: Option<BufWriter<File>> = None;
     let mut text = Vec::new();
     writeln!(out, "{}", csv::header_line())?;
-    let mut scanner = Scanner::new(file, len)?;
-    while let Some(item) = scanner.next()? {
+    let mut scanner = scan(file, len)?;
+    while let Some(item) = scanner.next_item()? {
         match item.cell {
             Cell::Row(row) => {
                 text.clear();
@@ -93,9 +99,7 @@ fn copy_rows(path: &Path, file: &File, len: u64, new: &File) -> io::Result<(u64,
     out.flush()?;
     if let Some(aside) = aside {
         aside.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let mut all = OpenOptions::new().create(true).append(true).open(rejected_path(path))?;
-        io::copy(&mut File::open(&aside_path)?, &mut all)?;
-        all.sync_all()?;
+        add_to_rejected(path, |all| io::copy(&mut File::open(&aside_path)?, all).map(drop))?;
         fs::remove_file(&aside_path)?;
     }
     Ok((rows, rejected))
@@ -112,9 +116,11 @@ fn keep_original(path: &Path) -> io::Result<PathBuf> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             // A file system without hard links.
             Err(_) if !kept.exists() => {
-                fs::copy(path, &kept)?;
-                File::open(&kept)?.sync_all()?;
-                return Ok(kept);
+                let copied = fs::copy(path, &kept).and_then(|_| File::open(&kept)?.sync_all());
+                if copied.is_err() {
+                    let _ = fs::remove_file(&kept);
+                }
+                return copied.map(|()| kept);
             }
             Err(error) => return Err(error),
         }

@@ -8,7 +8,7 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-use crate::store::StoreError;
+use crate::{cause, store::StoreError};
 
 /// Why a request did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +100,7 @@ fn unreachable(error: &(dyn Error + 'static), is_timeout: bool, server: &Server)
 
 /// Credentials are looked up when a request is sent, so their failures come as failures to send.
 fn cause_of_credentials(error: &(dyn Error + 'static)) -> Option<Failure> {
-    let cause = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
+    let cause = cause::chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
     Some(match cause {
         CredentialsError::CredentialsNotLoaded(_) => Failure::Lasting(
             "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give this \
@@ -184,13 +184,8 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(80).collect()
 }
 
-/// The innermost cause, which names what happened in the fewest words. None of the causes holds a secret: requests are
-/// never part of them.
+/// The innermost cause, fit for a message. None of the causes holds a secret: requests are never part of them.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
-    let text = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    let text = cause::innermost(error).to_string();
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
-}
-
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
 }

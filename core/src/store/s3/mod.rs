@@ -77,6 +77,16 @@ enum Appending {
     },
 }
 
+impl Appending {
+    /// To change an object that others may change too, as far as the server goes.
+    fn conditions(self) -> Conditions {
+        match self {
+            Self::Swap(conditions) => conditions,
+            Self::Objects { .. } => Conditions::None,
+        }
+    }
+}
+
 /// Rows for one object.
 #[derive(Debug)]
 struct Share<'a> {
@@ -341,11 +351,8 @@ impl Store for S3Store {
         let deadline = self.write_deadline();
         let key = self.keys.usage(environment, day);
         let append = async {
-            let conditions = match self.appending().await? {
-                Appending::Swap(conditions) => conditions,
-                // What an endpoint said is written by one monitor; it is said again when it changes.
-                Appending::Objects { .. } => Conditions::None,
-            };
+            // Without conditions too: what an endpoint said is written by one monitor; it is said again when it changes.
+            let conditions = self.appending().await?.conditions();
             let add = |current: Option<&[u8]>| rows::add_text(current, header_line, &rows);
             swap::swap(&self.bucket, &key, conditions, &deadline, add).await
         };

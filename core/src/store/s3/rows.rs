@@ -1,5 +1,7 @@
 //! Adding rows to the CSV of an object.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use memchr::memmem;
 
@@ -42,6 +44,43 @@ pub(super) fn add(
         csv::encode_row(record, reader.layout(), &mut body);
     }
     Edit::Put(body, Added::Written)
+}
+
+/// Puts `csv`, which the object holds in another place, where there is less of it; where there are other rows too, adds those
+/// that are not there.
+pub(super) fn merge(current: Option<&[u8]>, csv: &[u8]) -> Edit<Added> {
+    let current = current.unwrap_or_default();
+    if csv.len() > current.len() && csv.starts_with(current) {
+        return Edit::Put(csv.to_vec(), Added::Written);
+    }
+    if current.starts_with(csv) {
+        return Edit::Leave(Added::AlreadyThere);
+    }
+    let mut there: HashMap<Vec<u8>, u32> = HashMap::new();
+    for record in csv::decode(current, 2).records {
+        *there.entry(encoded(&record)).or_default() += 1;
+    }
+    let wanted = csv::decode(csv, 2);
+    let is_missing = |record: &&Record| match there.get_mut(&encoded(record)) {
+        Some(copies) if *copies > 0 => {
+            *copies -= 1;
+            false
+        }
+        _ => true,
+    };
+    let missing: Vec<_> = wanted.records.iter().filter(is_missing).collect();
+    match missing.first() {
+        // They would be lost.
+        _ if !wanted.problems.is_empty() => Edit::Leave(Added::OtherColumns),
+        None => Edit::Leave(Added::AlreadyThere),
+        Some(first) => add(Some(current), None, &first.environment, &missing),
+    }
+}
+
+fn encoded(record: &Record) -> Vec<u8> {
+    let mut row = Vec::with_capacity(512);
+    csv::encode(record, &mut row);
+    row
 }
 
 /// The CSV of an object that holds `records` alone.
@@ -123,6 +162,26 @@ mod tests {
         let older = b"model_name,environment,timestamp,latency_ms,input_tokens,output_tokens,cost,context_window,is_cloud,status\n";
         assert_eq!(added(older, &record(first)), (None, Added::OtherColumns));
         assert_eq!(added(b"<html>", &record(first)), (None, Added::OtherColumns));
+    }
+
+    #[test]
+    fn an_object_of_two_places_has_the_rows_of_both_each_as_often_as_the_one_that_has_it_more_often() {
+        let [a, b, c] =
+            ["20261124T165400Z", "20261124T165500Z", "20261124T165600Z"].map(|id| record(id.parse().expect("an id")));
+        let merged = |current: Option<&[&Record]>, csv: &[&Record]| match merge(current.map(new).as_deref(), &new(csv))
+        {
+            Edit::Put(body, outcome) => (Some(Bytes::from(body)), outcome),
+            Edit::Leave(outcome) => (None, outcome),
+        };
+        let put = |records: &[&Record]| (Some(new(records)), Added::Written);
+        assert_eq!(merged(None, &[&a, &b]), put(&[&a, &b]));
+        assert_eq!(merged(Some(&[&a]), &[&a, &b]), put(&[&a, &b]));
+        assert_eq!(merged(Some(&[&a, &b]), &[&a]), (None, Added::AlreadyThere));
+        assert_eq!(merged(Some(&[&a, &b]), &[&b]), (None, Added::AlreadyThere));
+        assert_eq!(merged(Some(&[&c]), &[&a, &b]), put(&[&c, &a, &b]));
+        assert_eq!(merged(Some(&[&c, &a]), &[&a, &a, &b]), put(&[&c, &a, &a, &b]));
+        let unreadable = [&new(&[&a])[..], b"nonsense\n"].concat();
+        assert!(matches!(merge(Some(&new(&[&b])), &unreadable), Edit::Leave(Added::OtherColumns)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod bulk;
 mod crash;
 mod days;
 mod faults;
@@ -13,18 +14,20 @@ mod upgrade;
 use std::{fs, io, sync::Arc};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::NaiveDate;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     record::{CycleId, Record, csv},
     store::{
-        Appended,
+        AppendReport, Appended, Batch, Scope, Segment, Store,
         contract::{self, Backend, Load, Place, all_rows, cycle, environment},
     },
 };
 
-const ONE_FILE: FileOptions = FileOptions { rotate: false, retention_days: None };
+const ONE_FILE: FileOptions = FileOptions { rotate: false, retention_days: None, keep_decoded_bytes: 0 };
 
 /// A folder with a CSV in it.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ fn days_in(folder: &Folder, kind: &str) -> Vec<String> {
     names
 }
 
-const THREE_DAYS: FileOptions = FileOptions { rotate: true, retention_days: Some(3) };
+const THREE_DAYS: FileOptions = FileOptions { rotate: true, retention_days: Some(3), keep_decoded_bytes: 0 };
 
 #[tokio::test]
 async fn what_is_older_than_wanted_goes_and_nothing_else() {
@@ -72,11 +72,11 @@ async fn what_is_older_than_wanted_goes_and_nothing_else() {
 async fn a_wrong_clock_deletes_nothing_by_itself() {
     let folder = ten_days();
     let machine = Machine::at("2036-11-24T20:00:00Z");
-    let store = machine.open_with(&folder, FileOptions { rotate: true, retention_days: Some(9) });
+    let store = machine.open_with(&folder, FileOptions { retention_days: Some(9), ..THREE_DAYS });
     assert_eq!(all_rows(&store).await.len(), 10 * 4);
     machine.set_clock("2016-11-24T20:00:00Z");
     drop(store);
-    let store = machine.open_with(&folder, FileOptions { rotate: true, retention_days: Some(1) });
+    let store = machine.open_with(&folder, FileOptions { retention_days: Some(1), ..THREE_DAYS });
     assert_eq!(all_rows(&store).await.len(), 10 * 4);
 }
 
