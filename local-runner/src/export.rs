@@ -17,7 +17,7 @@ use llm_monitor_core::{
     query::{Filter, Status},
     record::Environment,
     settings::{Settings, StoreSettings, Vars},
-    store::{Scope, Store, StoreError},
+    store::{FileStore, Scope, Store, StoreError},
 };
 
 use crate::{
@@ -124,9 +124,8 @@ pub(crate) async fn run(vars: &Vars, args: &Args) -> Result<ExitCode, StartError
 /// An export must not take the place of what it was made of.
 fn refuse_data_of_record(settings: &Settings, output: &Path) -> Result<()> {
     let StoreSettings::File { path } = &settings.storing.store else { return Ok(()) };
-    let real = |path: &Path| path.canonicalize().ok();
-    if real(path).is_some_and(|store| real(output) == Some(store)) {
-        bail!("--output {}: this is the store's own file; name another", output.display());
+    if FileStore::is_part_of(path, output) {
+        bail!("--output {}: this name is the store's own; name another", output.display());
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Files that are not there, or there whole: written under another name in the same folder.
 
 use std::{
-    io,
+    io, iter,
     path::{Path, PathBuf},
 };
 
@@ -23,4 +23,15 @@ pub(crate) fn beside(path: &Path) -> io::Result<NamedTempFile> {
 fn folder_of(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// `path`, or, where that name is taken, it with the first number after it that is free.
+pub(crate) fn free_name(path: &Path) -> PathBuf {
+    let numbered = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    let names = iter::once(path.to_owned()).chain((2..).map(numbered));
+    names.into_iter().find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| path.to_owned())
 }

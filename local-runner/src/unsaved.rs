@@ -12,7 +12,8 @@ pub(crate) async fn write_or_say(store: &Backlog) -> bool {
         csv::encode(&record, &mut text);
     }
     let rows = left.rows;
-    let name = format!("llm-monitor-unsaved-{}.csv", chrono::Utc::now().format("%Y%m%dT%H%M%SZ"));
+    let (now, pid) = (chrono::Utc::now().format("%Y%m%dT%H%M%SZ"), std::process::id());
+    let name = format!("llm-monitor-unsaved-{now}-{pid}.csv");
     let path = std::env::temp_dir().join(name);
     match std::fs::write(&path, &text) {
         Ok(()) => error!(rows, "{left}; they were saved to {}", path.display()),

@@ -339,11 +339,45 @@ async fn a_server_that_starts_on_a_full_disk_serves_what_is_there() {
     assert_eq!(page.as_array().map(Vec::len), Some(DAY_ROWS));
     let health = get_json(&serving.url("/health")).await.to_string();
     assert!(health.contains("rows wait in memory") && health.contains("no space left"), "{health}");
-    serving.terminate().await;
+    // There is no room in the temporary folder either: what is lost is said.
+    serving.ask_to_stop(1);
+    serving.wait_for("they are lost").await;
+    drop(serving);
     assert_eq!(setup.csv(), before);
     setup.assert_verified().await;
     let mut serving = setup.serve().await;
     serving.cycle().await;
     assert_eq!(serving.terminate().await, Some(0));
+    setup.assert_verified().await;
+}
+
+/// The store's file is at its limit, and the temporary folder has room.
+#[tokio::test]
+async fn rows_that_wait_at_the_end_are_saved_elsewhere_and_can_be_imported() {
+    let setup = Setup::quiet().with([("LATENCY_DATA_ROTATE", "off")]);
+    made_up(&setup, &[]).await;
+    let before = stored(&setup).await;
+    let full = NoFileOver::blocks(100);
+    let saved_in = |said: &str| {
+        let (_, path) = said.split_once("they were saved to ").unwrap_or_else(|| panic!("{said}"));
+        path.split_whitespace().next().expect("a path").to_owned()
+    };
+
+    let ended = setup.run_by(&full.by(), &["cycle"]).await;
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    let of_cycle = saved_in(&ended.stderr);
+    let mut serving = setup.serve_by(&full.by()).await;
+    serving.wait_for("no space left").await;
+    serving.ask_to_stop(1);
+    let of_server = saved_in(&serving.wait_for("they were saved to ").await);
+    drop(serving);
+    assert_eq!(stored(&setup).await, before);
+
+    // Only one of them: both cycles were of one minute, perhaps.
+    assert_eq!(setup.run(&["verify", &of_server]).await.code, Some(0));
+    let imported = setup.run(&["import", &of_cycle]).await;
+    assert_eq!(imported.code, Some(0), "{}", imported.stderr);
+    let rows = stored(&setup).await;
+    assert!(rows.len() > before.len() && before.iter().all(|row| rows.binary_search(row).is_ok()), "{rows:#?}");
     setup.assert_verified().await;
 }

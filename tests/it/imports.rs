@@ -137,6 +137,34 @@ async fn what_is_no_row_is_set_aside_by_line_and_the_rest_is_taken() {
 }
 
 #[tokio::test]
+async fn bad_rows_of_a_pipe_never_take_the_place_of_those_before_them() {
+    let setup = Setup::new();
+    for (bad, file) in [("first", "stdin.import.rejected"), ("second", "stdin.import.rejected.2")] {
+        let said = import_from_pipe(&setup, format!("model_name,timestamp\nm,{bad}\n").as_bytes()).await;
+        assert!(said.contains(&format!("they are in {file}")), "{said}");
+    }
+    let kept = |file: &str| fs::read_to_string(setup.folder().join(file)).expect("kept");
+    assert!(kept("stdin.import.rejected").contains("m,first"));
+    assert!(kept("stdin.import.rejected.2").contains("m,second"));
+}
+
+#[tokio::test]
+async fn a_program_is_told_every_bad_line_and_a_person_the_first() {
+    let setup = Setup::new();
+    let bad = "m,yesterday\n".repeat(50);
+    fs::write(setup.folder().join("bad.csv"), format!("model_name,timestamp\nm,2026-11-24T00:00:00Z\n{bad}"))
+        .expect("written");
+    let for_a_program = import(&setup, &["--json", "--dry-run", "bad.csv"]).await.stdout;
+    let report: Value = serde_json::from_str(&for_a_program).expect("JSON");
+    let problems = report["files"][0]["problems"].as_array().expect("a list");
+    let lines: Vec<_> = problems.iter().filter_map(|problem| problem["line"].as_u64()).collect();
+    assert_eq!(lines, (3..53).collect::<Vec<_>>());
+    let for_a_person = import(&setup, &["--dry-run", "bad.csv"]).await.stdout;
+    assert!(for_a_person.contains("line 22: ") && !for_a_person.contains("line 23: "), "{for_a_person}");
+    assert!(for_a_person.contains("and 30 more"), "{for_a_person}");
+}
+
+#[tokio::test]
 async fn a_store_that_is_in_use_is_left_alone() {
     let setup = Setup::new().with([
         ("DEV_USAGE_ENDPOINT", "http://127.0.0.1:9"),

@@ -51,6 +51,20 @@ async fn events_of_every_kind_are_answered_from_what_the_monitor_wrote() {
 }
 
 #[tokio::test]
+async fn no_log_line_shows_what_a_client_sent_as_its_token() {
+    let (_server, variables) = measured().await;
+    let variables = with(with(variables, "API_TOKEN", "geheim"), "RUST_LOG", "trace,lambda_runtime=trace");
+    let api = Function::start("api", variables).await;
+    let mut request = sample("api/http-api-get-latency-with-token.json");
+    request["headers"]["authorization"] = json!("Bearer geheim");
+    let answer = api.invoke(&request).await.expect("an answer");
+    assert_eq!(answer["statusCode"], json!(200), "{answer}");
+    let output = api.stop().await;
+    assert!(output.stderr.contains("TRACE"), "{}", output.stderr);
+    assert!(!output.stderr.contains("geheim") && !output.stdout.contains("geheim"), "{}", output.stderr);
+}
+
+#[tokio::test]
 async fn a_parameter_given_twice_and_encoded_characters_arrive_as_they_were_sent() {
     let (_server, variables) = measured().await;
     let api = Function::start("api", variables).await;

@@ -68,7 +68,6 @@ async fn what_writes_says_which_folder_needs_which_permission() {
             &["cycle"],
             &["import", "old.csv"],
             &["backup", &inside("copy")],
-            &["export", "--output", &inside("out.csv")],
             &["mock-history", "--out", &inside("new/past.csv")],
         ] {
             let ended = run(&setup, args).await;
@@ -80,6 +79,10 @@ async fn what_writes_says_which_folder_needs_which_permission() {
         let checked = run(&setup, &["check"]).await;
         assert_eq!(checked.code, Some(1), "{}", checked.stdout);
         assert!(checked.stdout.contains(&said), "{}", checked.stdout);
+        if folder == data {
+            let ended = run(&setup, &["export", "--output", &inside("out.csv")]).await;
+            assert!(ended.code == Some(2) && ended.stderr.contains("Permission denied"), "{}", ended.stderr);
+        }
         drop(closed);
         let left = fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.file_name());
         let left: Vec<_> = left.filter(|name| !name.to_string_lossy().contains("date=")).collect();
@@ -102,6 +105,23 @@ async fn what_reads_goes_on() {
         let ended = run(&setup, args).await;
         assert_eq!(ended.code, Some(0), "{args:?}: {}", ended.stderr);
     }
+    drop(closed);
+}
+
+/// Old files often lie where nobody may write.
+#[tokio::test]
+async fn a_file_of_a_closed_archive_is_imported_and_its_bad_rows_are_set_aside_here() {
+    let setup = Setup::new();
+    let archive = setup.folder().join("archive");
+    fs::create_dir(&archive).expect("made");
+    fs::write(archive.join("old.csv"), "model_name,timestamp\nm,2026-11-24T00:00:00Z\nm,yesterday\n").expect("written");
+    let closed = Closed::new(archive);
+    let ended = run(&setup, &["import", "archive/old.csv"]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stdout.contains("1 taken, 0 already there, 1 set aside"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("they are in old.csv.import.rejected"), "{}", ended.stdout);
+    let aside = fs::read_to_string(setup.folder().join("old.csv.import.rejected")).expect("set aside");
+    assert!(aside.contains("m,yesterday"), "{aside}");
     drop(closed);
 }
 

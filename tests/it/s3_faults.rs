@@ -8,7 +8,9 @@ use llm_monitor_core::store::{
     contract::{self, Load, all_rows, cycle, environment},
 };
 
+use crate::imports::in_bucket;
 use crate::support::{
+    monitor::Setup,
     s3_faults::{Fault, Faults},
     s3_places::{Prefixes, options, store},
     s3_server::{InProcess, SECRET},
@@ -23,6 +25,11 @@ fn dev(report: &AppendReport) -> Result<Appended, StoreError> {
     report[&environment("dev")].clone()
 }
 
+/// By the program itself.
+async fn verify(server: &InProcess) {
+    in_bucket(Setup::new(), server, &options(server.address).prefix).assert_verified().await;
+}
+
 /// Appends two cycles, `faults` happening to the first writes of the second, and says what requests that took.
 async fn second_append(faults: impl IntoIterator<Item = Fault>) -> Vec<String> {
     let server = InProcess::start().await;
@@ -33,6 +40,7 @@ async fn second_append(faults: impl IntoIterator<Item = Fault>) -> Vec<String> {
     let outcome = dev(&store.append(&cycle(1, &["dev"], 2)).await);
     assert_eq!(outcome.expect("written"), Appended::Written { rows: 2 });
     assert_eq!(all_rows(&direct).await.len(), 4, "each row is there once");
+    verify(&server).await;
     layer.methods("/records/")
 }
 
@@ -155,6 +163,7 @@ async fn an_object_that_vanishes_between_read_and_write_is_started_anew() {
     let rows = all_rows(&store).await;
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row.cycle_id == Some(contract::due(1))));
+    verify(&server).await;
 }
 
 #[tokio::test]
@@ -178,6 +187,7 @@ async fn an_outage_ends_the_append_in_time_and_leaves_nothing_behind() {
     let store = store(swapping(server.address));
     dev(&store.append(&cycle(0, &["dev"], 2)).await).expect("written once it is over");
     assert!(store.health().await.problems.is_empty());
+    verify(&server).await;
 }
 
 #[tokio::test]
@@ -325,4 +335,5 @@ async fn posts_with_faults_are_stored_once_each() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), 100, "a row is there twice, and another is lost");
+    verify(&server).await;
 }

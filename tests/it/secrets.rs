@@ -91,6 +91,11 @@ async fn usage(request: Request) -> Response {
     let models = ["gpt-refused", "claude-refused", "gemini-refused", "azure-refused", "gpt-streams"];
     let mut list: Vec<_> =
         models.iter().map(|name| serde_json::json!({"llmCode": name, "inputTokenRate": 1e-6})).collect();
+    // A model's name stands in records.
+    let secret = secret_of(request.headers());
+    list.push(serde_json::json!({"llmCode": secret.split_once(' ').map_or(secret.as_str(), |(_, bare)| bare)}));
+    list.push(serde_json::json!({"llmCode": format!("gpt-{QUERY}")}));
+    list.push(serde_json::json!({"llmCode": format!("gpt-{PASSWORD}"), "outputTokenRate": -1}));
     // An entry that cannot be used is named in the log.
     list.push(serde_json::json!({"llmCode": "gpt-bad", "inputTokenRate": brought(&request)}));
     axum::Json(list).into_response()

@@ -2,10 +2,12 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Value, json};
 
 use super::support::{
     http::client,
@@ -129,6 +131,30 @@ async fn verify_names_every_kind_of_damage_by_file_and_line() {
 }
 
 #[tokio::test]
+async fn verify_reads_on_behind_a_file_that_cannot_be_read_and_says_so_with_2() {
+    let setup = Setup::new();
+    made_up(&setup, "parts/b.csv", &[]).await;
+    let whole = setup.folder().join("parts/b.csv");
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(&fs::read(&whole).expect("read")).expect("packs");
+    let packed = packer.finish().expect("packs");
+    fs::write(setup.folder().join("parts/a.csv.gz"), &packed[..packed.len() / 2]).expect("written");
+    let verified = setup.run(&["verify", "--json", "parts"]).await;
+    assert_eq!(verified.code, Some(2), "{}", verified.stderr);
+    let report: Value = serde_json::from_str(&verified.stdout).expect("JSON");
+    assert_eq!((&report["files"], &report["problem_counts"]["unreadable_file"]), (&json!(2), &json!(1)), "{report}");
+    let problems = report["problems"].as_array().expect("a list");
+    let broken = problems.iter().find(|problem| problem["kind"] == "unreadable_file").expect("named");
+    assert!(broken["file"].as_str().is_some_and(|file| file.ends_with("a.csv.gz")), "{broken}");
+    assert!(broken["line"].as_u64().is_some_and(|line| line > 10 && line < ROWS as u64), "{broken}");
+    // Every row of the other was read: those that the first holds too are doubled.
+    assert_eq!(report["environments"]["prod"]["2026-11-24"].as_u64().map(|rows| rows >= 288), Some(true), "{report}");
+    let imported = setup.run(&["import", "--dry-run", "parts/a.csv.gz"]).await;
+    assert_eq!(imported.code, Some(2));
+    assert!(imported.stderr.contains("cannot read parts/a.csv.gz"), "{}", imported.stderr);
+}
+
+#[tokio::test]
 async fn export_gives_what_the_api_gives_while_serve_runs() {
     let setup = Setup::quiet().with([("API_TOKEN", "t")]);
     made_up(&setup, "latency_data.csv", &[]).await;
@@ -176,8 +202,12 @@ async fn an_exported_file_is_whole_and_safe_and_never_the_store() {
     assert!(text.contains("\n=cmd|") && text.contains(",@SUM(A1),"), "{text}");
     let safe = setup.run(&["export", "--spreadsheet", "--include-simulated", "false"]).await.stdout;
     assert!(safe.contains("\n'=cmd|") && safe.contains(",'@SUM(A1),") && safe.lines().count() == 3, "{safe}");
+    fs::create_dir(setup.folder().join("latency_data.d")).expect("made");
     for (args, said) in [
-        (["export", "--output", "latency_data.csv"], "this is the store's own file"),
+        (["export", "--output", "latency_data.csv"], "this name is the store's own"),
+        (["export", "--output", "./latency_data.d/date=2026-11-23.csv"], "this name is the store's own"),
+        (["export", "--output", "latency_data.d/export.csv"], "this name is the store's own"),
+        (["export", "--output", "latency_data.csv.rejected"], "this name is the store's own"),
         (["export", "--output", "no/such/folder.csv"], "no/such/folder.csv: cannot be written: "),
         (["export", "--from", "yesterday"], "expected a time like"),
         (["export", "--status", "maybe"], "a status is success or error"),

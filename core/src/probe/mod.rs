@@ -13,7 +13,6 @@ mod exchange;
 mod lateness;
 mod memory;
 pub mod reading;
-mod secrets;
 pub mod timeline;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
@@ -25,7 +24,7 @@ use tokio::time::timeout_at;
 use self::{arrival::Stamping, attempt::Attempt, lateness::Lateness, memory::Memory, timeline::ms};
 use crate::{
     catalog::Target,
-    provider::Ask,
+    provider::{Ask, Secrets},
     record::{CycleId, ErrorKind, Failure, Outcome, Record, TokenSource},
     tls::SharedTls,
 };
@@ -148,7 +147,8 @@ impl Prober {
 
     fn record(&self, target: &Target, attempt: &Attempt, prompt_chars: u64, outcome: Result<(), Failure>) -> Record {
         let (answer, timeline) = (&attempt.answer, &attempt.answer.timeline);
-        let redact = |text: &String| secrets::redact(text, &target.access);
+        let secrets = Secrets::of(&target.access.base_url, target.access.api_key.as_ref());
+        let redact = |text: &String| secrets.strike_out(text);
         // What a stream said before it failed counts only part of its tokens.
         let tokens = answer.is_complete().then(|| answer.tokens(prompt_chars));
         let is_counted = tokens.is_some_and(|tokens| tokens.source == TokenSource::Provider);

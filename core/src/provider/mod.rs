@@ -11,6 +11,7 @@ pub mod ollama;
 pub mod openai;
 pub mod refusal;
 mod request;
+mod secrets;
 
 use std::{fmt, str::FromStr};
 
@@ -24,8 +25,8 @@ use crate::{
 };
 
 pub use refusal::Refused;
-pub(crate) use request::user_info;
 pub use request::{HttpRequest, Unsendable};
+pub(crate) use secrets::Secrets;
 
 use request::{post, secret_header};
 

@@ -76,7 +76,7 @@ fn join(base: &Url, segments: &[&str]) -> Result<Url, Unsendable> {
 }
 
 /// A base URL's user info as HTTP basic authentication wants it; `None` where there is none.
-pub(crate) fn user_info(base: &Url) -> Option<SecretString> {
+pub(super) fn user_info(base: &Url) -> Option<SecretString> {
     if base.username().is_empty() && base.password().is_none() {
         return None;
     }

@@ -61,11 +61,13 @@ fn file_options(source: &mut Source<'_>, is_s3: bool) -> FileOptions {
     });
     let expected = if is_s3 {
         "nothing with STORE=s3: there an expiration rule of the bucket itself deletes (docs/DEPLOY.md)"
+    } else if !rotate {
+        "nothing with LATENCY_DATA_ROTATE=off: only days that have files of their own can be deleted"
     } else {
         "whole days, 1 to 36500, or nothing to keep records for ever"
     };
     let retention_days = source.parse("RETENTION_DAYS", None, expected, |text| {
-        let days = whole(text, 1..=36_500).filter(|_| !is_s3)?;
+        let days = whole(text, 1..=36_500).filter(|_| !is_s3 && rotate)?;
         u32::try_from(days).ok().map(Some)
     });
     FileOptions { rotate, retention_days, ..FileOptions::default() }

@@ -213,7 +213,10 @@ fn days_move_and_are_kept_for_ever_unless_set_otherwise() {
         (options.rotate, options.retention_days)
     };
     assert_eq!(options(&[]), (true, None));
-    assert_eq!(options(&[("LATENCY_DATA_ROTATE", "off"), ("RETENTION_DAYS", "30")]), (false, Some(30)));
+    assert_eq!(options(&[("LATENCY_DATA_ROTATE", "off")]), (false, None));
+    assert_eq!(options(&[("RETENTION_DAYS", "30")]), (true, Some(30)));
+    let text = problems(&[("LATENCY_DATA_ROTATE", "off"), ("RETENTION_DAYS", "30")]);
+    assert!(text.contains("RETENTION_DAYS=\"30\": expected nothing with LATENCY_DATA_ROTATE=off"), "{text}");
     let text = problems(&[("LATENCY_DATA_ROTATE", "yes"), ("RETENTION_DAYS", "0")]);
     assert!(text.contains("LATENCY_DATA_ROTATE=\"yes\": expected on or off"), "{text}");
     assert!(text.contains("RETENTION_DAYS=\"0\": expected whole days, 1 to 36500"), "{text}");

@@ -12,7 +12,9 @@ use super::{
     report::{Report, parse},
 };
 use crate::{
-    cause, redact,
+    cause,
+    provider::Secrets,
+    redact,
     tls::{self, SharedTls, TlsSetupError},
 };
 
@@ -113,7 +115,7 @@ impl UsageClient {
             }
             body.extend_from_slice(&chunk);
         }
-        parse(&body)
+        Ok(without_secrets(parse(&body)?, &Secrets::of(endpoint, token)))
     }
 
     async fn ask(
@@ -181,6 +183,18 @@ impl UsageClient {
             if std::ptr::addr_eq(cause, error) { "the connection failed".to_owned() } else { cause.to_string() };
         UsageError::Unreachable { endpoint, problem }
     }
+}
+
+/// An endpoint may send back what it was sent. In a model's name that would stand in every record, so such a model is left out.
+fn without_secrets(mut report: Report, secrets: &Secrets) -> Report {
+    let entries = report.entries.len();
+    report.entries.retain(|entry| !secrets.show_in(&entry.llm_code));
+    let shown = entries - report.entries.len();
+    report.skipped = report.skipped.iter().map(|line| secrets.strike_out(line)).collect();
+    if shown > 0 {
+        report.skipped.push(format!("{shown} whose llmCode shows a secret that the endpoint was sent"));
+    }
+    report
 }
 
 /// `endpoint` with `date=` merged into the query that it has already.

@@ -26,7 +26,8 @@ const APPEND_BUDGET: Duration = Duration::from_secs(600);
 const EXAMPLES: &str = "\
 Takes the Python predecessor's files in every shape and mixture, this program's own, and both packed by gzip; `-` is standard \
 input. Rows go into the store that the settings name, file or S3, each once: what is there already, alike in every column, is \
-not added again. Rows that cannot be read are set aside in FILE.import.rejected. A local store must not be in use by `serve`.
+not added again. Rows that cannot be read are set aside in FILE.import.rejected, in the working folder where nothing may \
+be written beside FILE. A local store must not be in use by `serve`.
 
 Exit code: 0 every row is in the store, 1 some were set aside, 2 could not be done.
 
@@ -35,6 +36,9 @@ Examples:
   llm-monitor import old/latency_data.csv
   llm-monitor import --environment prod prod-2025.csv.gz prod-2026.csv.gz
   zcat archive/*.csv.gz | llm-monitor import -";
+
+/// Lines that are named to a person; the others are counted.
+const NAMED: usize = 20;
 
 /// Add the records of other files to the store, each once
 #[derive(Debug, ClapArgs)]
@@ -125,15 +129,16 @@ impl Imported {
             done.there.total(),
             sorted.rejected
         ));
-        for (line, reason) in &sorted.problems {
+        let named = sorted.problems.get(..NAMED).unwrap_or(&sorted.problems);
+        for (line, reason) in named {
             say(format!("  line {line}: {reason}"));
         }
-        let unnamed = sorted.rejected.saturating_sub(sorted.problems.len() as u64);
+        let unnamed = sorted.rejected.saturating_sub(named.len() as u64);
         if unnamed > 0 {
             say(format!("  and {unnamed} more"));
         }
-        if sorted.rejected > 0 && !is_rehearsal {
-            say(format!("  they are in {}", input.rejected_path.display()));
+        if let Some(path) = &sorted.set_aside {
+            say(format!("  they are in {}", path.display()));
         }
         if done.taken.total() > 0 {
             say(done.taken.table().to_string());
@@ -153,6 +158,7 @@ impl Imported {
             "taken": done.taken.json(),
             "already_there": done.there.json(),
             "set_aside": sorted.rejected,
+            "set_aside_in": sorted.set_aside,
             "problems": lines,
         })
     }

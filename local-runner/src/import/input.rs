@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 
+use crate::fresh;
+
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// One file that was named, opened.
@@ -26,7 +28,8 @@ impl Input {
     /// `-` is standard input.
     pub(super) fn open(path: &Path) -> Result<Self> {
         if path.as_os_str() == "-" {
-            let rejected_path = PathBuf::from("stdin.import.rejected");
+            // What came by a pipe may stand nowhere else: an older one stays.
+            let rejected_path = fresh::free_name(Path::new("stdin.import.rejected"));
             return Ok(Self { name: "standard input".to_owned(), rejected_path, len: 0, raw: Box::new(io::stdin()) });
         }
         let cannot_read = || format!("cannot read {}", path.display());

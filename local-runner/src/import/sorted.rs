@@ -1,6 +1,9 @@
 //! A file's rows by day, and what of it is no row.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::{
+    io::{self, BufWriter, ErrorKind, Read, Write},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use chrono::{NaiveDate, SecondsFormat, Utc};
@@ -17,8 +20,8 @@ use tempfile::NamedTempFile;
 use super::input::Input;
 use crate::{fresh, spill::Spill};
 
-/// Lines that are named in the report; the others are counted.
-const NAMED: usize = 20;
+/// Lines that are kept for the report; the others are counted.
+const KEPT: usize = 10_000;
 /// A file that begins with so many lines of which none is a row is no latency data.
 const UNREADABLE_AT_MOST: u64 = 1_000;
 
@@ -30,11 +33,14 @@ pub(super) struct Sorted {
     pub(super) rejected: u64,
     /// The first lines that could not be read, and why.
     pub(super) problems: Vec<(u64, String)>,
+    /// Where all of them were set aside.
+    pub(super) set_aside: Option<PathBuf>,
 }
 
 impl Sorted {
     /// Reads `input` to its end. Rows that name no environment are of `environment`. Lines that are no row are copied to the
-    /// input's own `.import.rejected`, unless this `is_rehearsal`.
+    /// input's own `.import.rejected` (in the working folder where nothing may be written beside it), unless this
+    /// `is_rehearsal`.
     pub(super) fn read(
         input: &mut Input,
         environment: Option<&Environment>,
@@ -44,9 +50,9 @@ impl Sorted {
         let name = input.name.clone();
         let cannot_read = || format!("cannot read {name}");
         let cannot_sort = || format!("cannot sort the rows of {name}");
-        let mut sorted = Self { days: Spill::new(), rows: 0, rejected: 0, problems: Vec::new() };
+        let mut sorted = Self { days: Spill::new(), rows: 0, rejected: 0, problems: Vec::new(), set_aside: None };
         let mut reader = Reader::new(input.text(bar).with_context(cannot_read)?).with_context(cannot_read)?;
-        let mut rejects = Rejects { file: None, is_rehearsal };
+        let mut rejects = Rejects { path: input.rejected_path.clone(), file: None, is_rehearsal };
         let mut row = Vec::with_capacity(1024);
         while let Some(line) = reader.next_line().with_context(cannot_read)? {
             let names_environment = line.names_environment;
@@ -54,9 +60,9 @@ impl Sorted {
                 None => {}
                 Some(Ok(_)) if !line.has_line_end && !line.is_full_length => {
                     let reason = "the file ends within this row".to_owned();
-                    sorted.reject(&line, reason, &mut rejects, input)?;
+                    sorted.reject(&line, reason, &mut rejects)?;
                 }
-                Some(Err(reason)) => sorted.reject(&line, reason.clone(), &mut rejects, input)?,
+                Some(Err(reason)) => sorted.reject(&line, reason.clone(), &mut rejects)?,
                 Some(Ok(_)) => {
                     let Some(Ok(read)) = line.row else { continue };
                     let mut record = read.into_record();
@@ -73,14 +79,14 @@ impl Sorted {
                 bail!("{name} is no latency data: none of its first {UNREADABLE_AT_MOST} lines is a row");
             }
         }
-        rejects.finish(input)?;
+        sorted.set_aside = rejects.finish()?;
         Ok(sorted)
     }
 
-    fn reject(&mut self, line: &Line<'_>, reason: String, rejects: &mut Rejects, input: &Input) -> Result<()> {
-        rejects.write(line, &reason, input).map_err(|error| StoreError::of_write(&input.rejected_path, &error))?;
+    fn reject(&mut self, line: &Line<'_>, reason: String, rejects: &mut Rejects) -> Result<()> {
+        rejects.write(line, &reason).map_err(|error| StoreError::of_write(&rejects.path, &error))?;
         self.rejected += 1;
-        if self.problems.len() < NAMED {
+        if self.problems.len() < KEPT {
             self.problems.push((line.number, reason));
         }
         Ok(())
@@ -109,18 +115,19 @@ impl DayRows {
 
 /// The file of lines that are no rows, begun when the first is met; it takes its name when it is whole.
 struct Rejects {
+    path: PathBuf,
     file: Option<BufWriter<NamedTempFile>>,
     is_rehearsal: bool,
 }
 
 impl Rejects {
-    fn write(&mut self, line: &Line<'_>, reason: &str, input: &Input) -> io::Result<()> {
+    fn write(&mut self, line: &Line<'_>, reason: &str) -> io::Result<()> {
         if self.is_rehearsal {
             return Ok(());
         }
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(BufWriter::new(fresh::beside(&input.rejected_path)?)),
+            none => none.insert(BufWriter::new(begin(&mut self.path)?)),
         };
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
         writeln!(file, "# {now} line {}: {reason}", line.number)?;
@@ -128,13 +135,29 @@ impl Rejects {
         if line.text.ends_with(b"\n") { Ok(()) } else { file.write_all(b"\n") }
     }
 
-    fn finish(self, input: &Input) -> Result<()> {
-        let Some(file) = self.file else { return Ok(()) };
-        let path = &input.rejected_path;
+    /// The file's path, if there is any.
+    fn finish(self) -> Result<Option<PathBuf>> {
+        let Self { path, file: Some(file), .. } = self else { return Ok(None) };
         let written = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
             file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error)
+            file.persist(&path).map_err(|error| error.error)
         });
-        written.map(drop).map_err(|error| StoreError::of_write(path, &error).into())
+        written.map_err(|error| StoreError::of_write(&path, &error))?;
+        Ok(Some(path))
+    }
+}
+
+/// A file to take the name `path`, or, where its folder is closed for writing (an archive), one in the working folder.
+fn begin(path: &mut PathBuf) -> io::Result<NamedTempFile> {
+    match fresh::beside(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            let Some(name) = path.file_name() else { return Err(error) };
+            let here = fresh::free_name(Path::new(name));
+            // The folder that was wanted is the one to tell of.
+            let file = fresh::beside(&here).map_err(|_| error)?;
+            *path = here;
+            Ok(file)
+        }
+        begun => begun,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use clap::Args as ClapArgs;
 use llm_monitor_core::{
     parts,
@@ -65,12 +64,16 @@ pub(crate) async fn run(vars: &Vars, args: &Args) -> Result<ExitCode, StartError
     for path in &args.paths {
         folder::check_path(&mut checks, path, &bar)?;
     }
-    let report = checks.finish().context("cannot compare the rows")?;
+    let report = checks.finish()?;
     bar.finish_and_clear();
     if args.json {
         say(report.json().to_string());
     } else {
         report.print(&bytes(report.bytes));
     }
-    Ok(ExitCode::from(u8::from(!report.is_clean())))
+    Ok(ExitCode::from(match (report.is_whole(), report.is_clean()) {
+        (false, _) => 2,
+        (_, false) => 1,
+        _ => 0,
+    }))
 }

@@ -2,12 +2,16 @@
 
 use std::io::{self, Read};
 
+use anyhow::{Context, Result};
 use llm_monitor_core::record::csv::Reader;
 
 use super::{Kind, Place, Problem, Report, doubles::Doubles};
 
 /// How often progress is told, in lines.
 const TOLD_EVERY: u64 = 4_096;
+
+/// Rows are compared by way of temporary files.
+const CANNOT_COMPARE: &str = "cannot compare the rows";
 
 /// What is checked of every file, and what they share.
 #[derive(Debug)]
@@ -23,9 +27,9 @@ impl Checks {
 
     /// When all files have been read. (Checks that need every row, like those of rollups against the rows, have their place
     /// here.)
-    pub(crate) fn finish(self) -> io::Result<Report> {
+    pub(crate) fn finish(self) -> Result<Report> {
         let Self { doubles, mut report } = self;
-        doubles.finish(&mut report)?;
+        doubles.finish(&mut report).context(CANNOT_COMPARE)?;
         Ok(report)
     }
 }
@@ -36,6 +40,8 @@ pub(crate) enum End {
     Whole,
     /// Within a row.
     Torn(Problem),
+    /// It could not be read to its end.
+    Broken(Problem),
 }
 
 /// Reads `input`, which is called `name`. A torn end is returned, and not yet a problem: the file may just be growing.
@@ -45,16 +51,19 @@ pub(crate) fn check_file(
     name: &str,
     input: impl Read,
     mut on_bytes: impl FnMut(u64),
-) -> io::Result<End> {
+) -> Result<End> {
     let place = Place::of_path(name);
-    let mut reader = Reader::new(input)?;
     let Checks { doubles, report } = checks;
     doubles.begin_file(name);
     report.files += 1;
+    let cannot_read = || format!("cannot read {name}");
+    let mut reader = Reader::new(UntilBroken { input, error: None }).with_context(cannot_read)?;
     let mut misplaced: Option<(u64, String, u64)> = None;
     let mut end = End::Whole;
     let (mut lines, mut bytes) = (0, 0);
-    while let Some(line) = reader.next_line()? {
+    let mut next_line = 1;
+    while let Some(line) = reader.next_line().with_context(cannot_read)? {
+        next_line = line.number + 1;
         lines += 1;
         bytes += line.text.len() as u64;
         if lines % TOLD_EVERY == 0 {
@@ -68,7 +77,7 @@ pub(crate) fn check_file(
             }
             Some(Ok(row)) => {
                 report.rows.add(&row.environment, row.timestamp.date_naive(), 1);
-                doubles.note(&row, line.number)?;
+                doubles.note(&row, line.number).context(CANNOT_COMPARE)?;
                 if let Some(reason) = place.misplaced(&row) {
                     misplaced.get_or_insert((line.number, reason, 0)).2 += 1;
                 }
@@ -85,5 +94,28 @@ pub(crate) fn check_file(
         let reason = format!("{reason} does not belong into this file{others}");
         report.problem(Problem { kind: Kind::MisplacedRow, file: name.to_owned(), line, reason });
     }
+    if let Some(error) = &reader.get_ref().error {
+        let reason = format!("the file cannot be read from here on: {error}");
+        let line = if let End::Torn(torn) = &end { torn.line } else { next_line };
+        end = End::Broken(Problem { kind: Kind::UnreadableFile, file: name.to_owned(), line, reason });
+    }
     Ok(end)
+}
+
+/// Ends where reading fails, and keeps why: what stands before is checked all the same.
+struct UntilBroken<R> {
+    input: R,
+    error: Option<io::Error>,
+}
+
+impl<R: Read> Read for UntilBroken<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.input.read(buffer) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.error = Some(error);
+                Ok(0)
+            }
+            read => read,
+        }
+    }
 }

@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use llm_monitor_core::{history::is_intact_rollup, store::FileStore};
 
 use super::{
-    check_file,
+    Kind, Problem, check_file,
     file::{Checks, End},
 };
 
@@ -33,21 +33,20 @@ pub(crate) fn check_store(checks: &mut Checks, path: &Path, bar: &ProgressBar) -
     let (active, days) = settled(checks, path, &folder)?;
     bar.inc_length(days.iter().map(|day| day.len).sum());
     for day in &days {
-        let file = File::open(&day.path).with_context(|| cannot_read(&day.path))?;
-        check_one(checks, &day.path, file, bar)?;
+        check_one(checks, &day.path, bar)?;
     }
     check_rollups(checks, &folder.join("rollups"))?;
     let len = active.metadata().with_context(|| cannot_read(path))?.len();
     bar.inc_length(len);
     checks.report.bytes += len;
     let end = check_file(checks, &path.display().to_string(), (&active).take(len), |bytes| bar.inc(bytes));
-    match end.with_context(|| cannot_read(path))? {
+    match end? {
         End::Whole => {}
         // An append that is under way.
         End::Torn(_) if is_in_use(&active) => {
             checks.report.notes.push(format!("{} is being written just now", path.display()));
         }
-        End::Torn(problem) => checks.report.problem(problem),
+        End::Torn(problem) | End::Broken(problem) => checks.report.problem(problem),
     }
     Ok(())
 }
@@ -150,18 +149,25 @@ pub(crate) fn check_path(checks: &mut Checks, path: &Path, bar: &ProgressBar) ->
 }
 
 fn check_named(checks: &mut Checks, path: &Path, bar: &ProgressBar) -> Result<()> {
-    let file = File::open(path).with_context(|| cannot_read(path))?;
-    bar.inc_length(file.metadata().map(|metadata| metadata.len()).unwrap_or_default());
-    check_one(checks, path, file, bar)
+    bar.inc_length(path.metadata().map(|metadata| metadata.len()).unwrap_or_default());
+    check_one(checks, path, bar)
 }
 
-fn check_one(checks: &mut Checks, path: &Path, file: File, bar: &ProgressBar) -> Result<()> {
-    checks.report.bytes += file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+/// A file that cannot be read is a problem of its own: the others are checked all the same.
+fn check_one(checks: &mut Checks, path: &Path, bar: &ProgressBar) -> Result<()> {
     let name = path.display().to_string();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            let reason = format!("the file cannot be opened: {error}");
+            checks.report.problem(Problem { kind: Kind::UnreadableFile, file: name, line: 1, reason });
+            return Ok(());
+        }
+    };
+    checks.report.bytes += file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
     let counted = bar.wrap_read(file);
     let input: Box<dyn Read> = if is_packed(path) { Box::new(MultiGzDecoder::new(counted)) } else { Box::new(counted) };
-    let end = check_file(checks, &name, input, |_| {});
-    if let End::Torn(problem) = end.with_context(|| cannot_read(path))? {
+    if let End::Torn(problem) | End::Broken(problem) = check_file(checks, &name, input, |_| {})? {
         checks.report.problem(problem);
     }
     Ok(())

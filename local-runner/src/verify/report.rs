@@ -14,6 +14,8 @@ const KEPT_PROBLEMS: usize = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
+    /// The file cannot be read, or not to its end.
+    UnreadableFile,
     /// The row cannot be read.
     UnreadableRow,
     /// The file ends within a row.
@@ -29,6 +31,7 @@ pub(crate) enum Kind {
 impl Kind {
     fn words(self) -> &'static str {
         match self {
+            Self::UnreadableFile => "unreadable files",
             Self::UnreadableRow => "unreadable rows",
             Self::TornEnd => "torn ends",
             Self::DuplicateRow => "duplicate rows",
@@ -81,6 +84,11 @@ impl Report {
         self.notes.push(format!(
             "{name}: this rollup is of another version or not as it was written; it is made anew when it is next needed"
         ));
+    }
+
+    /// Whether every file was read to its end.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.counts.contains_key(&Kind::UnreadableFile)
     }
 
     pub(crate) fn is_clean(&self) -> bool {

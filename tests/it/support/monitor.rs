@@ -231,6 +231,13 @@ impl Serving {
         self.child.kill().await.expect("killed");
     }
 
+    /// `kill -TERM`, as many times at once.
+    pub(crate) fn ask_to_stop(&self, signals: usize) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let status = std::process::Command::new("kill").arg("-TERM").args(vec![pid; signals]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
     /// `kill -TERM`, and its exit code.
     pub(crate) async fn terminate(self) -> Option<i32> {
         self.terminate_times(1).await
@@ -238,10 +245,7 @@ impl Serving {
 
     /// `kill -TERM`, as many times at once, and its exit code.
     pub(crate) async fn terminate_times(mut self, signals: usize) -> Option<i32> {
-        let pid = self.child.id().expect("it runs").to_string();
-        let pids = vec![pid; signals];
-        let status = std::process::Command::new("kill").arg("-TERM").args(pids).status().expect("kill runs");
-        assert!(status.success());
+        self.ask_to_stop(signals);
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops");
         ended.expect("it ended").code()
     }

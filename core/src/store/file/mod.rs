@@ -201,6 +201,20 @@ impl FileStore {
         sidecar::folder_of(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
     }
 
+    /// Whether `other` is the file of a store at `path`, or has a name that belongs to what it keeps beside it: finished days,
+    /// rows that were set aside, the file as it was before an upgrade.
+    pub fn is_part_of(path: &Path, other: &Path) -> bool {
+        let (path, other) = (real(path), real(other));
+        let folder = sidecar::folder_of(&path);
+        let begins_alike = other.file_name().zip(path.file_name()).is_some_and(|(other, name)| {
+            other
+                .as_encoded_bytes()
+                .strip_prefix(name.as_encoded_bytes())
+                .is_some_and(|rest| matches!(rest, [] | [b'.', ..]))
+        });
+        other.starts_with(folder) || (begins_alike && other.parent() == path.parent())
+    }
+
     /// Runs `work`, which waits for the disk, where waiting harms nobody. It is finished even when the caller goes away.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -221,6 +235,15 @@ impl FileStore {
         // Also to learn which it is: whoever holds the view may be reading a folder.
         self.blocking(move |shared| work(shared, &shared.folder())).await?
     }
+}
+
+/// `path` without links and dots, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::canonicalize(path).unwrap_or_else(|_| match (std::fs::canonicalize(folder), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    })
 }
 
 /// A lock whose holder panicked guards nothing half-changed: every change under it is made in one step.
