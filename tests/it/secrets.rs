@@ -14,7 +14,12 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use llm_monitor_core::settings::{Host, Settings, Vars};
 use tokio::io::AsyncReadExt;
 
-use crate::support::{http::client, monitor::Setup};
+use crate::imports::in_bucket;
+use crate::support::{
+    http::client,
+    monitor::Setup,
+    s3_server::{InProcess, SECRET},
+};
 
 /// Each of its own kind, so that a leak names its source.
 const KEYS: [(&str, &str); 8] = [
@@ -30,11 +35,12 @@ const KEYS: [(&str, &str); 8] = [
 const USER: &str = "planteduser0009";
 const PASSWORD: &str = "plantedpass0010";
 const QUERY: &str = "plantedquery0011";
+const SESSION: &str = "planted-session-0012";
 
 /// Every spelling that must show nowhere.
 fn planted() -> Vec<String> {
     let mut planted: Vec<String> = KEYS.iter().map(|(_, secret)| (*secret).to_owned()).collect();
-    planted.extend([USER, PASSWORD, QUERY].map(str::to_owned));
+    planted.extend([USER, PASSWORD, QUERY, SESSION, SECRET].map(str::to_owned));
     planted.push(BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}")));
     planted
 }
@@ -169,6 +175,25 @@ async fn planted_secrets_show_in_no_command_file_or_log() {
         assert!(kept.contains("gpt-refused") && kept.contains("auth"), "probes were sent and refused:\n{kept}");
         assert_clean("a file", &kept);
     }
+}
+
+#[tokio::test]
+async fn planted_secrets_of_a_bucket_show_in_no_command_object_or_log() {
+    let (address, server) = (hostile().await, InProcess::start().await);
+    let setup = in_bucket(setup(&address, "usage/ok"), &server, "").with([("AWS_SESSION_TOKEN", SESSION)]);
+    fs::write(setup.folder().join("old.csv"), "model_name,timestamp\nm,2026-11-24T00:00:00Z\n").expect("written");
+    let mut log = String::new();
+    for command in
+        [&["cycle"][..], &["import", "old.csv"], &["check"], &["export"], &["verify"], &["backup", "copy"], &["cost"]]
+    {
+        let ended = setup.run(command).await;
+        assert_clean(&format!("{command:?} on stdout"), &ended.stdout);
+        assert_clean(&format!("{command:?} on stderr"), &ended.stderr);
+        log += &ended.stderr;
+    }
+    assert!(log.contains("TRACE") && !server.keys().is_empty(), "requests to the bucket were made and logged");
+    assert_clean("an object", &files(&server.bucket()));
+    assert_clean("a file", &files(setup.folder()));
 }
 
 #[tokio::test]
