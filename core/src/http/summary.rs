@@ -144,7 +144,7 @@ pub struct GroupSummary {
     pub cost: Option<f64>,
     /// Probes whose cost is known.
     pub priced: u64,
-    /// The newest record, also if it was left out.
+    /// The newest record that counts; where none does, the newest of those that were left out.
     #[schema(required = true)]
     pub last_record: Option<LastRecord>,
 }

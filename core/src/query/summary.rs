@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use super::{
@@ -44,19 +45,21 @@ pub struct Summary {
     pub priced: u64,
     /// Where a success's time goes.
     pub phases: Phases,
-    /// The newest row, also if it was left out.
+    /// The newest row that counts; where none does, the newest of those that were left out.
     pub last: Option<Last>,
     samples: [Sample; SUMMARISED.len()],
 }
 
 impl Summary {
     fn add(&mut self, row: &TableRow<'_>, include_simulated: bool) {
-        match &mut self.last {
-            Some(last) if last.timestamp > row.timestamp() => {}
-            Some(last) => last.replace(row),
-            none => *none = Some(Last::of(row)),
+        let counts = include_simulated || !row.label().simulated;
+        if self.is_newest(counts, row.timestamp()) {
+            match &mut self.last {
+                Some(last) => last.replace(row),
+                none => *none = Some(Last::of(row)),
+            }
         }
-        if row.label().simulated && !include_simulated {
+        if !counts {
             self.simulated_left_out += 1;
             return;
         }
@@ -85,12 +88,13 @@ impl Summary {
 
     fn add_cell(&mut self, cell: &Cell<'_>, include_simulated: bool) {
         let counts = cell.counts();
+        let is_counted = include_simulated || !cell.name().simulated;
         if let Some(newest) = &counts.last
-            && self.last.as_ref().is_none_or(|last| last.timestamp <= newest.timestamp)
+            && self.is_newest(is_counted, newest.timestamp)
         {
             self.last = Some(newest.clone());
         }
-        if cell.name().simulated && !include_simulated {
+        if !is_counted {
             self.simulated_left_out += counts.count;
             return;
         }
@@ -115,6 +119,12 @@ impl Summary {
                 sample.add_binned(values);
             }
         }
+    }
+
+    /// Whether a row is newer than the last; asked before it is counted itself. One that counts is newer than all that do not.
+    fn is_newest(&self, counts: bool, timestamp: DateTime<Utc>) -> bool {
+        let last_counts = self.count > 0;
+        self.last.as_ref().is_none_or(|last| (last_counts, last.timestamp) <= (counts, timestamp))
     }
 
     /// Failures that say something of the model: without rate limits, which are the account's own.

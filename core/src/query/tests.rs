@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
 use crate::{
@@ -78,4 +78,30 @@ async fn a_page_of_days_that_rollups_tell_of_is_a_lists_whatever_the_filter() {
     let query = RecordQuery { scope, filter, direction, after: None, skip: 0, limit: 100 };
     assert_eq!(page(&store.history(), &query).await.unwrap().records, []);
     assert_eq!(store.reads(), before, "no day is read for what none has");
+}
+
+#[tokio::test]
+async fn the_last_row_is_the_newest_that_counts_of_rollups_too() {
+    let (every, store) = days_that_differ();
+    let history = store.history();
+    let midnight = every[0].timestamp.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+    let mut passed_over = 0;
+    for days in 3..=10 {
+        for include_simulated in [false, true] {
+            let scope = Scope { from: Some(midnight), to: Some(midnight + TimeDelta::days(days)), ..Scope::default() };
+            let within = every.iter().filter(|row| row.timestamp < midnight + TimeDelta::days(days));
+            let selection = Selection { scope, include_simulated, rows_at_most: u64::MAX, ..Selection::default() };
+            let (groups, is_exact) = summaries(&history, &selection, &[Column::Model]).await.unwrap();
+            assert!(!is_exact && groups.len() == 2, "{days} days");
+            for (key, summary) in groups {
+                let mut of_model = within.clone().filter(|row| key.model_name.as_ref() == Some(&row.model_name));
+                let newest = of_model.clone().next_back().unwrap();
+                let counts = of_model.rfind(|row| include_simulated || !row.simulated).unwrap();
+                passed_over += u32::from(counts != newest);
+                let last = summary.last.unwrap();
+                assert_eq!((last.timestamp, last.simulated), (counts.timestamp, counts.simulated), "{days} days");
+            }
+        }
+    }
+    assert!(passed_over > 0, "derived rows were the newest somewhere");
 }

@@ -112,6 +112,21 @@ async fn simulated_records_are_left_out_and_counted_unless_asked_for() {
     assert_eq!((&series["simulated_left_out"], &series["series"][0]["values"]["p50"]), (&json!(1), &json!([null])));
 }
 
+/// After a change to simple mode derived records are the newest, and say nothing of the model.
+#[tokio::test]
+async fn the_last_record_is_a_measured_one_where_there_is_any() {
+    let monitor = Monitor::new();
+    let measured = failed("qa", "a", at("2026-11-24T10:30:00Z"), ErrorKind::Timeout);
+    monitor.add(vec![simulated(took("qa", "a", 5, 55.0)), measured, simulated(took("qa", "a", 40, 55.0))]).await;
+    let last = async |more: &str| {
+        let answer = monitor.get(&format!("/api/summary?{WINDOW}{more}")).await.json();
+        let last = &answer["groups"][0]["last_record"];
+        (last["simulated"].clone(), last["status"].clone())
+    };
+    assert_eq!(last("").await, (json!(false), json!("error")));
+    assert_eq!(last("&include_simulated=true").await, (json!(true), json!("success")));
+}
+
 #[tokio::test]
 async fn groups_and_models_can_be_chosen() {
     let monitor = small_history().await;
