@@ -5,12 +5,15 @@ use std::fs;
 use hyper::Method;
 use serde_json::Value;
 
+use llm_monitor_core::usage::KEPT_HEADER;
+
 use super::{
     imports::in_bucket,
     support::{
+        http::get_json,
         monitor::{Ended, Setup},
         s3_faults::{Fault, Faults},
-        s3_server::{BUCKET, InProcess},
+        s3_server::{BUCKET, InProcess, Quirks},
     },
 };
 
@@ -124,36 +127,138 @@ async fn files_go_to_a_bucket_and_from_bucket_to_bucket_and_back_to_files() {
 /// Of two stores that both went on, as when one was restored while the other was served.
 #[tokio::test]
 async fn a_backup_into_a_bucket_that_went_on_takes_nothing_from_it() {
-    let server = InProcess::start().await;
-    let made_up = ["mock-history", "--days", "1", "--models", "1", "--interval", "3600", "--until", "2026-11-24"];
-    let first = in_bucket(Setup::new(), &server, "first");
-    run(&first, &[made_up.as_slice(), &["--out", "old.csv"]].concat()).await;
-    run(&first, &["import", "old.csv"]).await;
-    let to_second = format!("s3://{BUCKET}/second");
-    run(&first, &["backup", &to_second]).await;
-    let second = in_bucket(Setup::new(), &server, "second");
-    let old = fs::read_to_string(first.folder().join("old.csv")).expect("a file");
-    let lines: Vec<_> = old.lines().take(2).collect();
-    let at = |minute: &str| {
-        lines[1].replacen("T00:00:", &format!("T00:{minute}:"), 1).replacen("T0000", &format!("T00{minute}"), 1)
-    };
-    // One row more there, and two here: the object there is another one, and shorter.
-    for (setup, rows) in [(&second, vec![at("15")]), (&first, vec![at("30"), at("45")])] {
-        fs::write(setup.folder().join("more.csv"), format!("{}\n{}\n", lines[0], rows.join("\n"))).expect("written");
-        run(setup, &["import", "more.csv"]).await;
+    // Also where no size tells that the objects differ, and no ETag that they do not, as where each bucket has its own key.
+    for (lists_no_etags, more_here) in [(false, &["30", "45"][..]), (false, &["30"]), (true, &["30"])] {
+        let server = InProcess::start_with(Quirks { lists_no_etags, ..Quirks::default() }).await;
+        let layer = Faults::before(server.address, |_, _| Fault::None).await;
+        let made_up = ["mock-history", "--days", "1", "--models", "1", "--interval", "3600", "--until", "2026-11-24"];
+        let first = in_bucket(Setup::new(), &server, "first");
+        let first = first.with([("AWS_ENDPOINT_URL_S3", format!("http://{}", layer.address))]);
+        run(&first, &[made_up.as_slice(), &["--out", "old.csv"]].concat()).await;
+        run(&first, &["import", "old.csv"]).await;
+        let to_second = format!("s3://{BUCKET}/second");
+        run(&first, &["backup", &to_second]).await;
+        let second = in_bucket(Setup::new(), &server, "second");
+        let old = fs::read_to_string(first.folder().join("old.csv")).expect("a file");
+        let lines: Vec<_> = old.lines().take(2).collect();
+        let at = |minute: &str| {
+            lines[1].replacen("T00:00:", &format!("T00:{minute}:"), 1).replacen("T0000", &format!("T00{minute}"), 1)
+        };
+        let here: Vec<_> = more_here.iter().map(|minute| at(minute)).collect();
+        for (setup, rows) in [(&second, &[at("15")][..]), (&first, &here)] {
+            let rows = format!("{}\n{}\n", lines[0], rows.join("\n"));
+            fs::write(setup.folder().join("more.csv"), rows).expect("written");
+            run(setup, &["import", "more.csv"]).await;
+        }
+        let mut all = stored(&first).await;
+        all.push(at("15"));
+        all.sort_unstable();
+        for copied in ["1 objects", "0 objects (0 B) copied, 96 the same already"] {
+            let done = run(&first, &["backup", &to_second]).await.stdout;
+            assert!(done.starts_with(copied), "{more_here:?}: {done}");
+            assert_eq!(stored(&second).await, all);
+        }
+        let of_records = || layer.seen().iter().filter(|seen| seen.is_of("/records/environment=")).count();
+        let before = of_records();
+        run(&first, &["backup", &to_second]).await;
+        assert_eq!(of_records(), before, "what is the same is not read again");
+        second.assert_verified().await;
+        // And back, where less is.
+        run(&second, &["backup", &format!("s3://{BUCKET}/first")]).await;
+        assert_eq!(stored(&first).await, all);
     }
-    let mut all = stored(&first).await;
-    all.push(at("15"));
-    all.sort_unstable();
-    for copied in ["1 objects", "0 objects (0 B) copied, 96 the same already"] {
-        let done = run(&first, &["backup", &to_second]).await.stdout;
-        assert!(done.starts_with(copied), "{done}");
-        assert_eq!(stored(&second).await, all);
+}
+
+const USAGE_OF_DEV: &str = "latency_data.d/usage/environment=dev/date=2026-11-23.csv";
+const USAGE_OF_PROD: &str = "latency_data.d/usage/environment=prod/date=2026-11-24.csv";
+
+/// What an endpoint said at that hour of 2026-11-23.
+fn said(hour: u32, cost: f64) -> String {
+    format!("2026-11-23T{hour:02}:00:00.000Z,gpt-4,{cost},100,10,3,0.0000001,0.0000002,,,,\n")
+}
+
+fn write_usage(setup: &Setup, file: &str, rows: &[&str]) {
+    let path = setup.folder().join(file);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    fs::write(path, format!("{KEPT_HEADER}\n{}", rows.concat())).expect("written");
+}
+
+/// Its rows, sorted.
+fn usage(setup: &Setup, file: &str) -> Vec<String> {
+    let csv = fs::read_to_string(setup.folder().join(file)).expect("a usage file");
+    assert_eq!(csv.lines().next(), Some(KEPT_HEADER));
+    let mut rows: Vec<_> = csv.split_inclusive('\n').skip(1).map(str::to_owned).collect();
+    rows.sort_unstable();
+    rows
+}
+
+async fn cost_of_dev(setup: &Setup) -> Value {
+    let serving = setup.serve().await;
+    let costs = get_json(&serving.url("/api/costs?environment=dev&from=2026-11-23&to=2026-11-24")).await;
+    assert_eq!(serving.terminate().await, Some(0));
+    costs["usage"]["total"].clone()
+}
+
+/// As when the copy was served while the store was away, and the store goes on.
+#[tokio::test]
+async fn what_usage_endpoints_said_on_both_sides_is_on_both_after_a_backup_each_way() {
+    let setup = Setup::quiet();
+    run(&setup, &MADE_UP).await;
+    let (start, here, there) = (said(8, 1.0), said(10, 2.0), said(11, 3.0));
+    write_usage(&setup, USAGE_OF_DEV, &[&start, &start]);
+    run(&setup, &["backup", "copy"]).await;
+    let copied = |file: &str| format!("copy/{file}");
+    assert_eq!(usage(&setup, &copied(USAGE_OF_DEV)), [start.clone(), start.clone()]);
+    write_usage(&setup, &copied(USAGE_OF_DEV), &[&start, &there]);
+    write_usage(&setup, USAGE_OF_DEV, &[&start, &start, &here]);
+    write_usage(&setup, USAGE_OF_PROD, &[&start]);
+
+    let mut both = vec![start.clone(), start.clone(), here, there];
+    for _ in 0..2 {
+        run(&setup, &["backup", "copy"]).await;
+        assert_eq!(usage(&setup, &copied(USAGE_OF_DEV)), both);
+        assert_eq!(usage(&setup, &copied(USAGE_OF_PROD)), [start.clone()], "and the files after it");
     }
-    second.assert_verified().await;
-    // And back, where less is.
-    run(&second, &["backup", &format!("s3://{BUCKET}/first")]).await;
-    assert_eq!(stored(&first).await, all);
+    let restore = setup.with([("LATENCY_DATA_CSV", "copy/latency_data.csv")]);
+    for _ in 0..2 {
+        run(&restore, &["backup", "."]).await;
+        assert_eq!(usage(&restore, USAGE_OF_DEV), both);
+    }
+    // The day's last is the latest, wherever it stands in the file.
+    assert_eq!(cost_of_dev(&restore).await, 3.0);
+    let setup = restore.with([("LATENCY_DATA_CSV", "latency_data.csv")]);
+    assert_eq!(cost_of_dev(&setup).await, 3.0);
+    // A day that is over is given more by a restore: the copy is, too.
+    write_usage(&setup, USAGE_OF_DEV, &[&both.concat(), &said(12, 4.0)]);
+    run(&setup, &["backup", "copy"]).await;
+    both.push(said(12, 4.0));
+    assert_eq!(usage(&setup, &copied(USAGE_OF_DEV)), both);
+}
+
+#[tokio::test]
+async fn usage_of_other_columns_is_named_and_keeps_nothing_else_back() {
+    let setup = Setup::new();
+    run(&setup, &MADE_UP).await;
+    write_usage(&setup, USAGE_OF_DEV, &[&said(8, 1.0)]);
+    write_usage(&setup, USAGE_OF_PROD, &[&said(9, 1.0)]);
+    let strange = setup.folder().join("copy").join(USAGE_OF_DEV);
+    fs::create_dir_all(strange.parent().expect("a folder")).expect("made");
+    fs::write(&strange, "mine,not yours\n1,2\n").expect("written");
+    for _ in 0..2 {
+        let ended = setup.run(&["backup", "copy"]).await;
+        assert_eq!(ended.code, Some(2), "{}{}", ended.stdout, ended.stderr);
+        let named = "usage/environment=dev/date=2026-11-23.csv in the copy begins with \"mine,not yours\"";
+        assert!(ended.stderr.contains(named), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("expected {KEPT_HEADER:?}")), "{}", ended.stderr);
+        assert_eq!(fs::read_to_string(&strange).expect("a file"), "mine,not yours\n1,2\n");
+    }
+    assert_eq!(
+        fs::read(setup.folder().join("copy").join(USAGE_OF_PROD)).ok(),
+        fs::read(setup.folder().join(USAGE_OF_PROD)).ok()
+    );
+    fs::remove_file(&strange).expect("removed");
+    run(&setup, &["backup", "copy"]).await;
+    assert_eq!(usage(&setup, &format!("copy/{USAGE_OF_DEV}")), [said(8, 1.0)]);
 }
 
 /// What is not changed is read neither in the files nor in the bucket, and nothing of it is written again.
@@ -169,13 +274,16 @@ async fn a_bucket_is_given_what_is_new_and_asked_for_nothing_else() {
     for _ in 0..2 {
         run(&file, &["import", "old.csv"]).await;
     }
+    write_usage(&file, USAGE_OF_DEV, &[&said(8, 1.0)]);
+    write_usage(&file, USAGE_OF_PROD, &[&said(8, 1.0)]);
     let to_bucket = format!("s3://{BUCKET}/copy");
     run(&file, &["backup", &to_bucket]).await;
-    let of_records = || layer.methods("/copy/records/environment");
-    let first = of_records().len();
-    assert!(first >= 192, "{first}");
+    let of_records = || layer.methods("/copy/records/environment").len();
+    let of_usage = || layer.seen().iter().filter(|seen| seen.is_of("/copy/usage/environment=")).count();
+    let first = [of_records(), of_usage()];
+    assert!(first[0] >= 192 && first[1] >= 4, "{first:?}");
     run(&file, &["backup", &to_bucket]).await;
-    assert_eq!(of_records().len(), first, "no object is read or written");
+    assert_eq!([of_records(), of_usage()], first, "no object is read or written");
 
     // One more row of the first day.
     let late = fs::read_to_string(file.folder().join("old.csv")).expect("a file");

@@ -207,6 +207,36 @@ async fn a_backup_goes_on_where_it_ended() {
     copy.assert_verified().await;
 }
 
+/// Which days are copied is noted last: without room for it they are compared, and no row is lost or doubled.
+#[tokio::test]
+async fn a_backup_that_cannot_note_what_it_copied_is_whole_and_compares_it_again() {
+    let setup = Setup::new();
+    made_up(&setup, &[]).await;
+    // Opened again, the copy moves its finished days; then there is nothing left to write but the note.
+    for _ in 0..2 {
+        assert_eq!(setup.run(&["backup", "copy"]).await.code, Some(0));
+    }
+    let note = setup.folder().join("copy/latency_data.d/backup.json");
+    let other = r#"{"source":"elsewhere","days":{}}"#;
+    fs::write(&note, other).expect("written");
+    let copy = || setup.run(&["verify", "copy/latency_data.csv"]);
+    for _ in 0..2 {
+        let ended = setup.run_by(&NoFileOver::blocks(0).by(), &["backup", "copy"]).await;
+        assert_no_room(&ended, "copy/latency_data.d/backup.json");
+        assert_eq!(fs::read_to_string(&note).expect("a note"), other, "the note of before stays");
+        assert!(files(setup.folder()).keys().all(|name| !name.contains(".new")), "no half of one");
+        let verified = copy().await;
+        assert_eq!(verified.code, Some(0), "{}", verified.stdout);
+        assert!(verified.stdout.contains("768 rows in"), "{}", verified.stdout);
+    }
+    for said in ["0 records copied, 768 there already", "0 records copied, 0 there already"] {
+        let ended = setup.run(&["backup", "copy"]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
+    }
+    assert_ne!(fs::read_to_string(&note).expect("a note"), other);
+}
+
 #[tokio::test]
 async fn an_upgrade_leaves_the_old_file_and_what_was_set_aside_before() {
     let setup = Setup::new();

@@ -234,3 +234,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// What `/health` shows. Must not block on the network for long.
     async fn health(&self) -> StoreHealth;
 }
+
+/// The day of a usage file, by its name in its folder.
+fn usage_day(name: &str) -> Option<NaiveDate> {
+    name.strip_prefix("date=")?.strip_suffix(".csv")?.parse().ok()
+}

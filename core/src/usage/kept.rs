@@ -21,13 +21,16 @@ pub struct Kept {
 impl Kept {
     /// What the usage file of `day` holds (`None`: there is none). Rows that cannot be read are as good as absent.
     pub fn from_csv(day: NaiveDate, csv_text: Option<&[u8]>) -> Self {
-        let mut kept = Self { day, rows: HashMap::new() };
+        let mut newest: HashMap<String, (DateTime<Utc>, String)> = HashMap::new();
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(csv_text.unwrap_or_default());
         for record in reader.records().flatten() {
-            let Some(code) = record.get(1) else { continue };
-            kept.rows.insert(code.to_owned(), record.iter().skip(1).collect::<Vec<_>>().join(","));
+            let (Some(fetched_at), Some(code)) = (time(&record), record.get(1)) else { continue };
+            if newest.get(code).is_none_or(|(known, _)| *known <= fetched_at) {
+                let fields = record.iter().skip(1).collect::<Vec<_>>().join(",");
+                newest.insert(code.to_owned(), (fetched_at, fields));
+            }
         }
-        kept
+        Self { day, rows: newest.into_iter().map(|(code, (_, fields))| (code, fields)).collect() }
     }
 
     /// The day it is about.
@@ -64,7 +67,8 @@ pub struct KeptRow {
     pub entry: UsageEntry,
 }
 
-/// The rows of a usage file in its order, which is that of time, and how many could not be read.
+/// The rows of a usage file in time's order, and how many could not be read. The file itself is in another one where the rows of
+/// two stores were put together, by a restore.
 pub fn read_kept(csv_text: &[u8]) -> (Vec<KeptRow>, u64) {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(csv_text);
     let mut skipped = 0;
@@ -75,12 +79,17 @@ pub fn read_kept(csv_text: &[u8]) -> (Vec<KeptRow>, u64) {
             None => skipped += 1,
         }
     }
+    rows.sort_by_key(|row| row.fetched_at);
     (rows, skipped)
+}
+
+fn time(record: &csv::StringRecord) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(record.get(0)?).ok().map(|time| time.to_utc())
 }
 
 /// `None` where the time or the model's name is unusable; a number that is no number is as good as absent.
 fn kept_row(record: &csv::StringRecord) -> Option<KeptRow> {
-    let fetched_at = DateTime::parse_from_rfc3339(record.get(0)?).ok()?.to_utc();
+    let fetched_at = time(record)?;
     let llm_code = record.get(1).filter(|code| !code.is_empty())?.to_owned();
     let number = |column: usize| -> Option<f64> {
         record.get(column)?.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
@@ -145,6 +154,22 @@ mod tests {
         assert_eq!(changed, "1970-01-01T00:00:00.000Z,\"a,\"\"b\",2,,,,0.00000015,,,,,\n");
         kept.remember(&later);
         assert!(kept.changed_rows(&later, DateTime::UNIX_EPOCH).is_empty());
+    }
+
+    /// As a restore leaves it beside what was said meanwhile.
+    #[test]
+    fn the_newest_is_the_latest_wherever_it_stands_in_the_file() {
+        let report = |cost: &str| parse(format!(r#"[{{"llmCode":"a","cost":{cost}}}]"#).as_bytes()).expect("a report");
+        let rows = |cost, hour| {
+            let time = DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(hour);
+            Kept::default().changed_rows(&report(cost), time)
+        };
+        let file = [KEPT_HEADER.as_bytes(), b"\n", &rows("1", 8), &rows("3", 11), &rows("2", 10)].concat();
+        let costs: Vec<_> = read_kept(&file).0.iter().map(|row| row.entry.cost_usd).collect();
+        assert_eq!(costs, [Some(1.0), Some(2.0), Some(3.0)]);
+        let kept = Kept::from_csv(DateTime::UNIX_EPOCH.date_naive(), Some(&file));
+        assert!(kept.changed_rows(&report("3"), DateTime::UNIX_EPOCH).is_empty());
+        assert!(!kept.changed_rows(&report("2"), DateTime::UNIX_EPOCH).is_empty());
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
-use anyhow::Result;
-use chrono::Utc;
+use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
 use llm_monitor_core::{
     record::Environment,
@@ -14,6 +13,7 @@ use llm_monitor_core::{
 use super::{
     destination::{Destination, End},
     objects, rest, rows,
+    state::State,
 };
 use crate::{
     output::{bytes, say},
@@ -74,12 +74,14 @@ fn is_changed(error: &anyhow::Error) -> bool {
 
 /// `copied` is what earlier attempts did.
 async fn copy(from: &End, to: &End, settings: &Settings, copied: &mut rows::Copied) -> Result<()> {
+    let loaded = State::load(to, &source_name(settings)).await?;
+    let mut state = loaded.clone();
     if let (End::Bucket(from), End::Bucket(to)) = (from, to) {
-        let copied = objects::copy(from, to).await?;
+        let copied = objects::copy(from, to, &mut state).await?;
         let (count, size) = (copied.objects, bytes(copied.bytes));
         say(format!("{count} objects ({size}) copied, {} the same already", copied.same));
     } else {
-        rows::copy(from, to, &source_name(settings), copied).await?;
+        rows::copy(from, to, &mut state, copied).await?;
         let (taken, there) = (copied.taken(), copied.there());
         say(format!("{taken} records copied, {there} there already, {} days unchanged and not read", copied.same_days));
         if copied.unreadable() > 0 {
@@ -89,11 +91,16 @@ async fn copy(from: &End, to: &End, settings: &Settings, copied: &mut rows::Copi
             ));
         }
     }
-    let days = first_day(from.store()).await?.map(|first| (first, Utc::now().date_naive()));
-    if let Some(days) = days {
-        let environments = environments(from.store(), settings, copied.environments.clone()).await?;
-        let copied = rest::copy(from.store(), to.store(), &environments, days).await?;
-        say(format!("{} usage reports and {} catalogs copied", copied.usage_files, copied.catalogs));
+    let environments = environments(from.store(), settings, copied.environments.clone()).await?;
+    let rest = rest::copy(from, to, &environments, &mut state).await?;
+    say(format!("{} usage reports and {} catalogs copied", rest.usage_files, rest.catalogs));
+    // Last: what was copied is there also if there is no room for this.
+    state.save(to, &loaded).await?;
+    if !rest.refused.is_empty() {
+        bail!(
+            "{}; all else is copied; move what is in the copy away, or copy to another place",
+            rest.refused.join("; ")
+        );
     }
     Ok(())
 }
@@ -103,11 +110,6 @@ fn source_name(settings: &Settings) -> String {
         StoreSettings::File { path } => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
         StoreSettings::S3(options) => format!("s3://{}/{}", options.bucket, options.prefix),
     }
-}
-
-async fn first_day(store: &dyn Store) -> Result<Option<chrono::NaiveDate>> {
-    let segments = store.segments(&Scope::default()).await?;
-    Ok(segments.iter().filter_map(|segment| segment.earliest).min().map(|time| time.date_naive()))
 }
 
 /// The settings' environments, and those of which there are records.

@@ -37,3 +37,8 @@ pub(super) fn identity(segments: &[Segment]) -> String {
     let text: Vec<_> = segments.iter().map(|segment| format!("{} {}\n", segment.name, segment.identity)).collect();
     format!("{}-{:016x}", segments.len(), fnv::hash(text.concat().as_bytes()))
 }
+
+/// That of each day's segments.
+pub(super) fn identities_by_day(segments: &[Segment]) -> BTreeMap<NaiveDate, String> {
+    by_day(segments, Utc::now()).into_iter().map(|(day, segments)| (day, identity(&segments))).collect()
+}

@@ -1,15 +1,18 @@
 //! Where a copy goes, and both ends opened.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Result, bail};
+use chrono::NaiveDate;
 use llm_monitor_core::{
     parts,
+    record::Environment,
     settings::{Settings, StoreSettings, Vars},
-    store::{FileStore, S3Store, Store},
+    store::{FileStore, S3Store, Store, StoreError},
 };
 
 use crate::wiring::{self, StartError};
@@ -60,6 +63,17 @@ impl End {
         match self {
             Self::Files { store, .. } => store,
             Self::Bucket(store) => store.as_ref(),
+        }
+    }
+
+    /// The days of which there is a usage file of `environment`, and what tells the file's content from another.
+    pub(super) async fn usage_files(
+        &self,
+        environment: &Environment,
+    ) -> Result<BTreeMap<NaiveDate, String>, StoreError> {
+        match self {
+            Self::Files { store, .. } => store.usage_files(environment).await,
+            Self::Bucket(store) => store.usage_files(environment).await,
         }
     }
 

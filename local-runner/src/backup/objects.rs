@@ -1,11 +1,16 @@
 //! Records from one bucket into another: whole objects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
+use chrono::Utc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use llm_monitor_core::store::{S3Store, Scope, Segment, Store, StoreError};
 
+use super::{
+    days::{by_day, identities_by_day, identity},
+    state::State,
+};
 use crate::progress;
 
 const AT_ONCE: usize = 8;
@@ -21,13 +26,23 @@ pub(super) struct Copied {
     pub(super) same: u64,
 }
 
-/// Copies the objects that `to` lacks, or has with less in them: they only ever grow. What `to` has more stays.
-pub(super) async fn copy(from: &S3Store, to: &S3Store) -> Result<Copied> {
-    let there: HashMap<String, u64> =
-        to.segments(&Scope::default()).await?.iter().filter_map(|s| named(to, s)).collect();
+/// Copies the objects of which `to` lacks rows. What `to` has more stays. Neither is read where both have the same, by what the
+/// servers say of their content or by `state`.
+pub(super) async fn copy(from: &S3Store, to: &S3Store, state: &mut State) -> Result<Copied> {
+    let there = to.segments(&Scope::default()).await?;
     let all = from.segments(&Scope::default()).await?;
-    let (same, wanted): (Vec<_>, Vec<_>) = all.into_iter().partition(|segment| {
-        named(from, segment).is_some_and(|(name, size_bytes)| there.get(&name) == Some(&size_bytes))
+    let source_days = by_day(&all, Utc::now());
+    let before = identities_by_day(&there);
+    let mut same: HashSet<&str> = HashSet::new();
+    for (day, segments) in &source_days {
+        if state.holds(*day, &[identity(segments), before.get(day).cloned().unwrap_or_default()]) {
+            same.extend(segments.iter().map(|segment| &*segment.name));
+        }
+    }
+    let there: HashMap<&str, &Segment> = there.iter().filter_map(|s| Some((to.name_in_copies(s)?, s))).collect();
+    let namesake = |segment| from.name_in_copies(segment).and_then(|name| there.get(name).copied());
+    let (same, wanted): (Vec<_>, Vec<_>) = all.iter().partition(|segment| {
+        same.contains(&*segment.name) || namesake(segment).is_some_and(|there| is_same(segment, there))
     });
     let bar = progress::bytes(Some(wanted.iter().map(|segment| segment.size_bytes).sum()));
     let copies = wanted.iter().map(async |segment| {
@@ -46,11 +61,25 @@ pub(super) async fn copy(from: &S3Store, to: &S3Store) -> Result<Copied> {
         }
     }
     bar.finish_and_clear();
+    let after = identities_by_day(&to.segments(&Scope::default()).await?);
+    let both = |day| after.get(day).cloned().unwrap_or_default();
+    state.days = source_days.iter().map(|(day, segments)| (*day, [identity(segments), both(day)])).collect();
     Ok(copied)
 }
 
-fn named(store: &S3Store, segment: &Segment) -> Option<(String, u64)> {
-    Some((store.name_in_copies(segment)?.to_owned(), segment.size_bytes))
+/// Whether both surely hold the same. Objects of one size need not: rows written at the same time are often equally long.
+fn is_same(a: &Segment, b: &Segment) -> bool {
+    a.size_bytes == b.size_bytes && a.identity == b.identity && is_hash(&a.identity)
+}
+
+/// An MD5, or those of the parts that an object was sent in. Any other identity may be made of size and time, and two objects
+/// written in the same second have the same; under a key of the server's own it is never the same.
+fn is_hash(identity: &str) -> bool {
+    let (hash, parts) = identity.split_once('-').unwrap_or((identity, "1"));
+    hash.len() == 32
+        && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && !parts.is_empty()
+        && parts.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 async fn copy_one(from: &S3Store, to: &S3Store, listed: &Segment) -> Result<bool, StoreError> {
@@ -66,4 +95,20 @@ async fn copy_one(from: &S3Store, to: &S3Store, listed: &Segment) -> Result<bool
         segment = again.ok_or_else(|| StoreError::Changed { name: listed.name.to_string() })?;
     }
     to.copy_from(from, &segment).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_hash;
+
+    #[test]
+    fn only_what_is_made_of_the_content_tells_that_it_is_the_same() {
+        assert!(is_hash("d41d8cd98f00b204e9800998ecf8427e"));
+        assert!(is_hash("d41d8cd98f00b204e9800998ecf8427e-12"));
+        for other in
+            ["", "-", "4096-1764417600", "65682c40-1000", "d41d8cd98f00b204e9800998ecf8427e-", "0x8DBF1A2B3C4D5E6"]
+        {
+            assert!(!is_hash(other), "{other}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use llm_monitor_core::{
 };
 
 use super::{
-    days::{by_day, identity},
+    days::{by_day, identities_by_day, identity},
     destination::End,
     state::State,
 };
@@ -69,11 +69,10 @@ impl Copied {
     }
 }
 
-/// Copies the records that `to` lacks, but for the days that are in `copied` as they are now. `source_name` tells the source
-/// from others.
-pub(super) async fn copy(from: &End, to: &End, source_name: &str, copied: &mut Copied) -> Result<()> {
+/// Copies the records that `to` lacks, but for the days that are in `copied` as they are now, or of which `state` knows that they
+/// are on both sides.
+pub(super) async fn copy(from: &End, to: &End, state: &mut State, copied: &mut Copied) -> Result<()> {
     let source_days = by_day(&parts(from.store(), &Scope::default()).await?, Utc::now());
-    let mut state = State::load(to, source_name).await?;
     let before = identities(to.store()).await?;
     copied.same_days = 0;
     let bar = progress::steps(source_days.len() as u64, "days");
@@ -92,7 +91,8 @@ pub(super) async fn copy(from: &End, to: &End, source_name: &str, copied: &mut C
     // What cannot be read is told each time.
     let whole = source_days.iter().filter(|(_, segments)| !copied.has_unreadable(segments));
     let both = |day| after.get(day).cloned().unwrap_or_default();
-    state.save(to, whole.map(|(day, segments)| (*day, [identity(segments), both(day)])).collect()).await
+    state.days = whole.map(|(day, segments)| (*day, [identity(segments), both(day)])).collect();
+    Ok(())
 }
 
 async fn copy_day(from: &End, to: &End, (day, segments): (NaiveDate, &[Segment]), copied: &mut Copied) -> Result<()> {
@@ -122,6 +122,5 @@ async fn copy_day(from: &End, to: &End, (day, segments): (NaiveDate, &[Segment])
 
 /// Of the segments of each day.
 async fn identities(store: &dyn Store) -> Result<BTreeMap<NaiveDate, String>> {
-    let days = by_day(&parts(store, &Scope::default()).await?, Utc::now());
-    Ok(days.into_iter().map(|(day, segments)| (day, identity(&segments))).collect())
+    Ok(identities_by_day(&parts(store, &Scope::default()).await?))
 }

@@ -1,5 +1,5 @@
-//! `backup.json` in a copy (in a folder: in `latency_data.d`): which days of the source it holds whole, so that they need not be
-//! read again, neither there nor in the copy.
+//! `backup.json` in a copy (in a folder: in `latency_data.d`): which days and usage files of the source it holds whole, so that
+//! they need not be read again, neither there nor in the copy.
 
 use std::{
     collections::BTreeMap,
@@ -17,13 +17,19 @@ use super::destination::End;
 
 const FILE_NAME: &str = "backup.json";
 
-/// What was copied. A cache: without it the days are compared row by row.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// What tells a content from another, in the source and in the copy.
+pub(super) type Identities = [String; 2];
+
+/// What was copied. A cache: without it all is compared row by row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// Where from: the days of another source say nothing.
     source: String,
-    /// By day, the identities of its segments in the source and in the copy.
-    days: BTreeMap<NaiveDate, [String; 2]>,
+    /// The segments of each day.
+    pub(super) days: BTreeMap<NaiveDate, Identities>,
+    /// The usage files, by name.
+    #[serde(default)]
+    pub(super) usage: BTreeMap<String, Identities>,
 }
 
 impl State {
@@ -42,19 +48,23 @@ impl State {
     }
 
     /// Whether the day is in the copy as it is in the source.
-    pub(super) fn holds(&self, day: NaiveDate, identities: &[String; 2]) -> bool {
+    pub(super) fn holds(&self, day: NaiveDate, identities: &Identities) -> bool {
         self.days.get(&day) == Some(identities)
     }
 
-    /// Keeps the identities of `days`.
+    /// The same for a usage file.
+    pub(super) fn holds_usage(&self, name: &str, identities: &Identities) -> bool {
+        self.usage.get(name) == Some(identities)
+    }
+
+    /// Puts it in the place of the one that was `loaded`, if it is another.
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) async fn save(&mut self, to: &End, days: BTreeMap<NaiveDate, [String; 2]>) -> Result<()> {
-        if self.days == days {
+    pub(super) async fn save(&self, to: &End, loaded: &Self) -> Result<()> {
+        if self == loaded {
             return Ok(());
         }
-        self.days = days;
         let json = serde_json::to_vec(self)?;
         match to {
             End::Files { path, .. } => {

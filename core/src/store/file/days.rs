@@ -65,6 +65,10 @@ impl Stamp {
         let changed = changed.unwrap_or_default().as_nanos();
         Self { len: metadata.len(), mark: format!("{:x}.{changed:x}", inode(metadata)) }
     }
+
+    pub(super) fn identity(&self) -> String {
+        format!("{}.{}", self.mark, self.len)
+    }
 }
 
 #[cfg(unix)]

@@ -30,6 +30,7 @@ mod upgrade;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -37,7 +38,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 pub use self::options::FileOptions;
 use self::{
@@ -50,6 +51,7 @@ use self::{
     writer::Writer,
 };
 use super::{StoreError, StoreHealth, index::Index};
+use crate::record::Environment;
 
 /// A [`Store`](super::Store) in a local CSV file.
 ///
@@ -213,6 +215,18 @@ impl FileStore {
                 .is_some_and(|rest| matches!(rest, [] | [b'.', ..]))
         });
         other.starts_with(folder) || (begins_alike && other.parent() == path.parent())
+    }
+
+    /// The days of which there is a usage file of `environment`, and what tells the file's content from another.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub async fn usage_files(&self, environment: &Environment) -> Result<BTreeMap<NaiveDate, String>, StoreError> {
+        let environment = environment.clone();
+        let list = move |_: &_, folder: &Path| {
+            sidecar::usage_files(folder, &environment).map_err(|error| read_error(&folder.join("usage"), &error))
+        };
+        self.beside(list).await
     }
 
     /// Runs `work`, which waits for the disk, where waiting harms nobody. It is finished even when the caller goes away.

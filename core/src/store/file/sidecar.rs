@@ -1,6 +1,7 @@
 //! `latency_data.d/`: what the usage endpoint said, the last good catalogs, and rollups.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
@@ -8,8 +9,8 @@ use std::{
 
 use chrono::NaiveDate;
 
-use super::{aside::with_suffix, disk::sync_folder_of};
-use crate::record::Environment;
+use super::{aside::with_suffix, days::Stamp, disk::sync_folder_of};
+use crate::{record::Environment, store::usage_day};
 
 /// The folder beside `path` (`latency_data.csv`): `latency_data.d`.
 pub(super) fn folder_of(path: &Path) -> PathBuf {
@@ -23,6 +24,28 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
 /// Where a day's usage report of `environment` is.
 pub(super) fn usage_path(folder: &Path, environment: &Environment, day: NaiveDate) -> PathBuf {
     folder.join("usage").join(format!("environment={environment}")).join(format!("date={day}.csv"))
+}
+
+/// The days of which there is a usage file of `environment`, and what tells the file's content from another.
+pub(super) fn usage_files(folder: &Path, environment: &Environment) -> io::Result<BTreeMap<NaiveDate, String>> {
+    let mut files = BTreeMap::new();
+    let entries = match fs::read_dir(folder.join("usage").join(format!("environment={environment}"))) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Some(day) = entry.file_name().to_str().and_then(usage_day) else { continue };
+        // Followed where it is a link: it is what will be read.
+        match fs::metadata(entry.path()) {
+            Ok(metadata) => drop(files.insert(day, Stamp::of(&metadata).identity())),
+            // Deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files)
 }
 
 /// Where a day's rollup of `environment` is.

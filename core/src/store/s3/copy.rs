@@ -1,14 +1,20 @@
 //! Objects of one place into another: a copy of a bucket that is a bucket of its own.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use chrono::NaiveDate;
 
 use super::{
-    READ_BUDGET, S3Store,
+    READ_BUDGET, S3Store, listing,
     retry::Deadline,
     rows::{self, Added},
     swap,
 };
-use crate::store::{Segment, Store, StoreError};
+use crate::{
+    record::Environment,
+    store::{Segment, Store, StoreError, usage_day},
+};
 
 impl S3Store {
     /// The name of `segment`, which is one of this store's, without the store's prefix: the same in a copy elsewhere.
@@ -42,6 +48,19 @@ impl S3Store {
                 Err(StoreError::Unusable { location, problem: problem.to_owned() })
             }
         }
+    }
+
+    /// The days of which there is a usage file of `environment`, and what tells the file's content from another.
+    ///
+    /// # Errors
+    /// The bucket cannot be listed.
+    pub async fn usage_files(&self, environment: &Environment) -> Result<BTreeMap<NaiveDate, String>, StoreError> {
+        let deadline = Deadline::after(READ_BUDGET);
+        let folder = self.keys.usage_of(environment);
+        let listing = listing::below(&self.bucket, folder.clone(), &deadline);
+        let listed = self.noted(deadline.limit(&self.bucket.location(&folder), listing).await)?;
+        let day = |key: &str| usage_day(key.strip_prefix(&folder)?);
+        Ok(listed.iter().filter_map(|(key, version)| Some((day(key)?, version.identity()))).collect())
     }
 
     /// What somebody keeps in this place beside the records, as `name`.

@@ -111,8 +111,13 @@ impl Keys {
         format!("{}environment={environment}/", self.records())
     }
 
+    /// Below this lies what an environment's usage endpoint said.
+    pub(super) fn usage_of(&self, environment: &Environment) -> String {
+        format!("{}usage/environment={environment}/", self.prefix)
+    }
+
     pub(super) fn usage(&self, environment: &Environment, day: NaiveDate) -> String {
-        format!("{}usage/environment={environment}/date={day}.csv", self.prefix)
+        format!("{}date={day}.csv", self.usage_of(environment))
     }
 
     /// A day's figures, made of its records.

@@ -78,6 +78,15 @@ async fn environments(bucket: &Bucket, keys: &Keys, deadline: &Deadline) -> Resu
     }
 }
 
+/// Everything below `prefix`.
+pub(super) async fn below(
+    bucket: &Bucket,
+    prefix: String,
+    deadline: &Deadline,
+) -> Result<Vec<(String, Version)>, StoreError> {
+    in_range(bucket, KeyRange { prefix, start_after: None, end: None }, deadline).await
+}
+
 async fn in_range(bucket: &Bucket, range: KeyRange, deadline: &Deadline) -> Result<Vec<(String, Version)>, StoreError> {
     let mut found = Vec::new();
     let mut next = None;
