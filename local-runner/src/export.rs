@@ -160,7 +160,7 @@ async fn to_standard_output(export: Export, store: Arc<dyn Store>) -> Result<()>
 
 /// Writes everything. The outer error is the store's, the inner one the output's.
 async fn write(export: Export, store: Arc<dyn Store>, out: &mut impl Write) -> Result<io::Result<u64>> {
-    let history = History::new(store, DEFAULT_CACHE_BYTES);
+    let history = History::new(Arc::clone(&store), DEFAULT_CACHE_BYTES);
     let mut chunks = export.start(&history);
     let bar = progress::rows(None);
     while let Some(chunk) = chunks.next().await? {
@@ -175,6 +175,9 @@ async fn write(export: Export, store: Arc<dyn Store>, out: &mut impl Write) -> R
         tell(format!(
             "llm-monitor: {skipped} rows could not be read and are left out; `llm-monitor verify` names them"
         ));
+    }
+    for problem in store.health().await.problems {
+        tell(format!("llm-monitor: {problem}"));
     }
     Ok(out.flush().map(|()| chunks.rows()))
 }

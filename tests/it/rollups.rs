@@ -1,14 +1,20 @@
 //! Windows of days, answered by a running server from rollups, against a count of the exported rows.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use chrono::{Days, Utc};
+use llm_monitor_core::store::S3Store;
 use serde_json::Value;
 
 use super::imports::in_bucket;
 use crate::support::{
     http,
     monitor::{Serving, Setup},
+    s3_places::options,
     s3_server::InProcess,
 };
 
@@ -68,14 +74,15 @@ async fn assert_summary_is_that_of_the_rows(serving: &Serving) {
     }
 }
 
-fn rollups_in(folder: &std::path::Path) -> Vec<PathBuf> {
+fn rollups_in(folder: &Path) -> Vec<PathBuf> {
     let environments = fs::read_dir(folder.join("rollups")).into_iter().flatten().flatten();
     let files = environments.flat_map(|environment| fs::read_dir(environment.path()).into_iter().flatten().flatten());
     files.map(|file| file.path()).collect()
 }
 
 /// Asked once, with rollups spoiled, and without any: the figures are the same, and the rollups are there again.
-async fn assert_rollups_are_a_cache(setup: &Setup, folder: &std::path::Path, can_be_spoiled: bool) {
+/// `put` puts a text in the place of a rollup, named as below `folder`.
+async fn assert_rollups_are_a_cache(setup: &Setup, folder: &Path, put: impl AsyncFn(&str, String)) {
     let mut serving = setup.serve().await;
     assert_summary_is_that_of_the_rows(&serving).await;
     let made = rollups_in(folder);
@@ -83,19 +90,21 @@ async fn assert_rollups_are_a_cache(setup: &Setup, folder: &std::path::Path, can
     let texts: Vec<String> = made.iter().map(|path| fs::read_to_string(path).expect("UTF-8")).collect();
     assert_eq!(serving.terminate().await, Some(0));
 
-    if can_be_spoiled {
-        for (path, text) in made.iter().zip(&texts) {
-            fs::write(path, text.get(..text.len() / 3).unwrap_or_default()).expect("written");
-        }
-        serving = setup.serve().await;
-        assert_summary_is_that_of_the_rows(&serving).await;
-        for (path, text) in made.iter().zip(&texts) {
-            let now = fs::read_to_string(path).expect("UTF-8");
-            assert_eq!(&now, text, "{}", path.display());
-        }
-        setup.assert_verified().await;
-        assert_eq!(serving.terminate().await, Some(0));
+    for (path, text) in made.iter().zip(&texts) {
+        let name = path.strip_prefix(folder).expect("below").to_str().expect("UTF-8");
+        put(name, text[..text.len() / 3].to_owned()).await;
     }
+    let verified = setup.run(&["verify"]).await;
+    assert_eq!(verified.code, Some(0), "{}", verified.stdout);
+    assert_eq!(verified.stdout.matches("this rollup is").count(), 12, "{}", verified.stdout);
+    serving = setup.serve().await;
+    assert_summary_is_that_of_the_rows(&serving).await;
+    for (path, text) in made.iter().zip(&texts) {
+        let now = fs::read_to_string(path).expect("UTF-8");
+        assert_eq!(&now, text, "{}", path.display());
+    }
+    setup.assert_verified().await;
+    assert_eq!(serving.terminate().await, Some(0));
 
     fs::remove_dir_all(folder.join("rollups")).expect("removed");
     serving = setup.serve().await;
@@ -113,7 +122,11 @@ async fn assert_rollups_are_a_cache(setup: &Setup, folder: &std::path::Path, can
 async fn days_of_the_local_file_are_added_up_once_and_rightly() {
     let setup = Setup::quiet().with([("LATENCY_DATA_CSV", "past/latency_data.csv")]);
     assert_eq!(setup.run(&made_up("days", "past")).await.code, Some(0));
-    assert_rollups_are_a_cache(&setup, &setup.folder().join("past/latency_data.d"), true).await;
+    let folder = setup.folder().join("past/latency_data.d");
+    assert_rollups_are_a_cache(&setup, &folder, async |name, text| {
+        fs::write(folder.join(name), text).expect("written");
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -122,6 +135,10 @@ async fn days_of_a_bucket_are_added_up_once_and_rightly() {
     let setup = in_bucket(Setup::quiet(), &server, "");
     assert_eq!(setup.run(&made_up("s3", "past")).await.code, Some(0));
     fs::rename(setup.folder().join("past/records"), server.bucket().join("records")).expect("moved");
-    // The server does not give out what is not what it was given (checksums).
-    assert_rollups_are_a_cache(&setup, &server.bucket(), false).await;
+    // By the API: the server does not give out what is not what it was given (checksums).
+    let client = S3Store::new(options(server.address));
+    assert_rollups_are_a_cache(&setup, &server.bucket(), async |name, text| {
+        client.write_beside(name, text.into()).await.expect("written");
+    })
+    .await;
 }

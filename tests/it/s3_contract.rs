@@ -8,6 +8,7 @@ use llm_monitor_core::store::{
 
 use crate::support::{
     moto,
+    s3_faults::{Fault, Faults},
     s3_places::{Prefixes, long_after, options},
     s3_server::{InProcess, Quirks},
 };
@@ -41,6 +42,7 @@ async fn keeps_what_appends_can_break(places: &Prefixes) {
     contract::a_listed_segment_reads_as_it_was_listed(places).await;
     contract::order_is_kept(places).await;
     contract::usage_and_catalog_are_kept(places).await;
+    contract::rollups_are_kept(places).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -48,6 +50,17 @@ async fn guarantees_hold_on_a_server_that_ignores_conditions() {
     let quirks = Quirks { ignores_if_match: true, ignores_if_none_match: true, ..Quirks::default() };
     let server = InProcess::start_with(quirks).await;
     keeps_what_appends_can_break(&Prefixes::new(options(server.address))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn guarantees_hold_on_a_server_that_refuses_conditions() {
+    let server = InProcess::start().await;
+    let layer = Faults::before(server.address, |seen, _| {
+        let is_conditional = seen.if_match.is_some() || seen.if_none_match.is_some();
+        if is_conditional { Fault::Answer(501, "NotImplemented") } else { Fault::None }
+    })
+    .await;
+    keeps_what_appends_can_break(&Prefixes::new(options(layer.address))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -138,6 +138,30 @@ async fn an_object_of_an_older_version_is_left_as_it_is_and_read_with_the_new_on
 }
 
 #[tokio::test]
+async fn where_an_object_is_too_large_to_be_read_cycles_go_beside_it_once() {
+    let server = InProcess::start().await;
+    let giant = server.bucket().join(HOUR).join("monitor-suite.csv");
+    std::fs::create_dir_all(giant.parent().expect("a folder")).expect("made");
+    std::fs::File::create(&giant).and_then(|file| file.set_len(65 * 1024 * 1024)).expect("made");
+    let (open, late) = (store(options(server.address)), S3Store::new(options(server.address)).with_clock(long_after));
+    let (first, second) = (cycle(0, &["dev"], 2), cycle(1, &["dev"], 2));
+    let dev = environment("dev");
+    for expected in [Appended::Written { rows: 2 }, Appended::AlreadyThere] {
+        assert_eq!(open.append(&first).await[&dev].clone().expect("no failure"), expected);
+        assert_eq!(late.append(&second).await[&dev].clone().expect("no failure"), expected);
+    }
+    assert_eq!(server.keys().len(), 3, "{:?}", server.keys());
+    let problems = |health: llm_monitor_core::store::StoreHealth| health.problems.join("; ");
+    open.segments(&Scope::default()).await.expect("listed");
+    let told = problems(open.health().await);
+    assert!(told.contains("monitor-suite.csv") && told.contains("68157440 bytes"), "{told}");
+    // Once it is gone, there is nothing to tell.
+    std::fs::remove_file(&giant).expect("removed");
+    assert_eq!(all_rows(&open).await.len(), 4);
+    assert_eq!(problems(open.health().await), "");
+}
+
+#[tokio::test]
 async fn an_hour_is_found_with_one_request_an_environment_however_much_there_is() {
     let server = InProcess::start().await;
     let row = "m,dev,2026-11-24T06:00:00Z,1,,,,,,success";

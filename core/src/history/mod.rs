@@ -19,6 +19,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::{
@@ -98,6 +99,11 @@ impl History {
         self.skipped.total()
     }
 
+    /// In which segments they are: those with the most, at most `at_most`, and how many each has.
+    pub fn most_skipped(&self, at_most: usize) -> Vec<(Arc<str>, u64)> {
+        self.skipped.worst(at_most)
+    }
+
     /// The segments that may hold rows of `scope`.
     async fn segments(&self, scope: &Scope) -> Result<Vec<Segment>, StoreError> {
         self.adopted.get_or_init(|| self.adopt()).await;
@@ -160,7 +166,11 @@ impl History {
     }
 
     async fn parse(&self, segment: &Segment) -> Result<Parsed, StoreError> {
-        let bytes = self.store.read(segment).await?;
+        let bytes = match self.store.read(segment).await {
+            // The store's health says so; the rest is worth having.
+            Err(StoreError::TooLarge { .. }) => Bytes::new(),
+            read => read?,
+        };
         let first_line = segment.first_line;
         let decode = move || {
             let (table, problems) = csv::decode_table(&bytes, first_line);

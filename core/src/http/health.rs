@@ -35,6 +35,8 @@ const LOOKED_BACK_AT_LEAST: TimeDelta = TimeDelta::hours(24);
 /// How far back it is looked whether there ever was one, where the kept catalog does not tell: in a bucket of years a listing
 /// of everything would take many requests, for each question again.
 const EVER_LOOKED_BACK: TimeDelta = TimeDelta::days(31);
+/// How many places of rows that cannot be read are named.
+const NAMED_AT_MOST: usize = 5;
 /// For all that is asked of the store.
 const STORE_TIME_LIMIT: Duration = Duration::from_secs(10);
 
@@ -61,7 +63,7 @@ pub struct Health {
     pub store: StoreState,
     /// By environment.
     pub environments: BTreeMap<String, EnvironmentHealth>,
-    /// Rows that could not be read; the log names each.
+    /// Rows that could not be read; `llm-monitor verify` names each.
     pub skipped_rows: u64,
     /// All that is wrong, in words; empty when all is well.
     pub problems: Vec<String>,
@@ -221,7 +223,7 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
         problems.extend(host.borrow().iter().cloned());
     }
     if skipped_rows > 0 {
-        problems.push(format!("{skipped_rows} rows of the store cannot be read; the log names each"));
+        problems.push(unreadable(skipped_rows, &api.history.most_skipped(NAMED_AT_MOST)));
     }
     if !problems.is_empty() {
         status = status.max(HealthStatus::Degraded);
@@ -235,6 +237,13 @@ async fn health(api: &Api, now: DateTime<Utc>) -> Health {
         skipped_rows,
         problems,
     }
+}
+
+/// Says how many rows cannot be read, and where most of them are.
+fn unreadable(rows: u64, most: &[(Arc<str>, u64)]) -> String {
+    let places: Vec<_> = most.iter().map(|(name, rows)| format!("{rows} in {name}")).collect();
+    let of_them = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
+    format!("{rows} rows of the store cannot be read{of_them}; `llm-monitor verify` names each")
 }
 
 /// Asks the store for what every environment's state is told from: recent segments and the kept catalogs only.

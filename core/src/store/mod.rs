@@ -138,6 +138,20 @@ pub enum StoreError {
         /// Path.
         location: String,
     },
+    /// A segment larger than any that is read, which is told before it is in memory: its rows are missing, and others go on.
+    #[error(
+        "{location} is too large to be read: it has {size_bytes} bytes, and {} MiB are the most; its rows are missing. Divide it \
+         into several objects, or move it away",
+        at_most_bytes / (1024 * 1024)
+    )]
+    TooLarge {
+        /// Path or key.
+        location: String,
+        /// Of what is there, as far as known.
+        size_bytes: u64,
+        /// What is read at most.
+        at_most_bytes: u64,
+    },
     /// The store could not be reached or answered with a failure that may pass.
     #[error("{location}: {problem}")]
     Unavailable {
@@ -172,6 +186,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn segments(&self, scope: &Scope) -> Result<Vec<Segment>, StoreError>;
 
     /// A segment's CSV: a header row, then its rows, whole.
+    ///
+    /// # Errors
+    /// Among others [`StoreError::TooLarge`], which the segment's size told before: a reader of many leaves it out.
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError>;
 
     /// Rows that the store had to decode for itself, by their segments, oldest first: given away once, so that the first reader

@@ -9,11 +9,12 @@ use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 use llm_monitor_core::{
     history::is_intact_rollup,
+    record::Environment,
     store::{Scope, Segment, Store, StoreError},
 };
 
 use super::{
-    check_file,
+    Kind, Problem, check_file,
     file::{Checks, End},
 };
 
@@ -26,10 +27,18 @@ pub(crate) async fn check_store(checks: &mut Checks, store: &Arc<dyn Store>, bar
     let segments = store.segments(&Scope::default()).await?;
     bar.set_length(segments.iter().map(|segment| segment.size_bytes).sum());
     let days = segments.iter().filter_map(|segment| segment.earliest).map(|earliest| earliest.date_naive()).collect();
+    let environments = segments.iter().filter_map(|segment| segment.environment.clone()).collect();
     let mut reads =
         stream::iter(segments).map(async |segment| (read(store, &segment).await, segment)).buffered(READ_AHEAD);
     while let Some((csv, segment)) = reads.next().await {
-        let csv = csv?;
+        let csv = match csv {
+            Err(error) if matches!(error.downcast_ref(), Some(StoreError::TooLarge { .. })) => {
+                let (file, reason) = (segment.name.to_string(), error.to_string());
+                checks.report.problem(Problem { kind: Kind::TooLarge, file, line: 1, reason });
+                continue;
+            }
+            csv => csv?,
+        };
         checks.report.bytes += csv.len() as u64;
         let end = check_file(checks, &segment.name, csv.as_ref(), |_| {});
         // An object is written whole: what is torn in it came so.
@@ -38,12 +47,17 @@ pub(crate) async fn check_store(checks: &mut Checks, store: &Arc<dyn Store>, bar
         }
         bar.inc(segment.size_bytes);
     }
-    check_rollups(checks, store, days).await
+    check_rollups(checks, store, environments, days).await
 }
 
 /// Those of the days that have records.
-async fn check_rollups(checks: &mut Checks, store: &Arc<dyn Store>, days: BTreeSet<NaiveDate>) -> Result<()> {
-    for environment in store.rollup_environments().await? {
+async fn check_rollups(
+    checks: &mut Checks,
+    store: &Arc<dyn Store>,
+    environments: BTreeSet<Environment>,
+    days: BTreeSet<NaiveDate>,
+) -> Result<()> {
+    for environment in environments {
         let mut loads = stream::iter(&days)
             .map(async |day| (day, store.load_rollup(&environment, *day).await))
             .buffered(READ_AHEAD);

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     DoubleCycle,
     /// The row lies in the file of another environment, day or hour.
     MisplacedRow,
+    /// An object larger than any that is read; none of its rows are.
+    TooLarge,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Self::DuplicateRow => "duplicate rows",
             Self::DoubleCycle => "doubled cycles",
             Self::MisplacedRow => "misplaced rows",
+            Self::TooLarge => "objects too large",
         }
     }
 }

@@ -27,7 +27,7 @@ export function monitor(container, view) {
       h("table", { class: "plain cards", role: "table", key: "environments" },
         h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ["Environment", "Cycles", "Last cycle", "Probes started late by", "Catalog from", "Asked"].map((name) => h("th", { key: name, scope: "col", role: "columnheader" }, name)))),
         h("tbody", { role: "rowgroup" }, view.environments.map((environment) => row(environment, view)))),
-      h("p", { class: "note", key: "store" }, `Version ${health.version}, ${health.mode} mode. Store: ${health.store.kind}, ${health.store.location}. ${health.skipped_rows === 0 ? "Every row can be read." : `${format.plural(health.skipped_rows, "row")} cannot be read; the log names each.`}`),
+      h("p", { class: "note", key: "store" }, `Version ${health.version}, ${health.mode} mode. Store: ${health.store.kind}, ${health.store.location}. ${health.skipped_rows === 0 ? "Every row can be read." : `${format.plural(health.skipped_rows, "row")} cannot be read; llm-monitor verify names each.`}`),
     ]);
 }
 

@@ -133,6 +133,8 @@ async fn an_unreadable_row_counts_once_however_often_its_segment_is_read() {
     *store.segments.lock().unwrap() = vec![(open, with_bad("not,a,row\nnor,this\n"))];
     all(&mut history.scan(Scope::default(), Direction::NewestFirst, None)).await;
     assert_eq!(history.skipped_rows(), 2);
+    assert_eq!(history.most_skipped(5), [(Arc::from("open"), 2)]);
+    assert_eq!(history.most_skipped(0), []);
 }
 
 #[tokio::test]

@@ -9,20 +9,44 @@ use super::{
 };
 use crate::record::Table;
 
+/// Most problems of one text that are kept; the rest are counted.
+const KEPT_PROBLEMS: usize = 1_000;
+
+/// The rows of a text that could not be read. What is no CSV at all has one for each of its lines: only the first are kept.
+#[derive(Debug, Default)]
+pub struct RowProblems {
+    /// The first of them.
+    pub first: Vec<RowProblem>,
+    /// How many there are.
+    pub count: u64,
+    /// Where the last one stands; 0 where there are none.
+    pub last_line: u64,
+}
+
+impl RowProblems {
+    fn note(&mut self, line: u64, reason: String) {
+        self.count += 1;
+        self.last_line = line;
+        if self.first.len() < KEPT_PROBLEMS {
+            self.first.push(RowProblem { line, reason });
+        }
+    }
+}
+
 /// As [`decode`](super::decode), by column.
-pub fn decode_table(bytes: &[u8], first_line: u64) -> (Table, Vec<RowProblem>) {
+pub fn decode_table(bytes: &[u8], first_line: u64) -> (Table, RowProblems) {
     let mut reader = RowReader::default();
     let rest = bytes.strip_prefix(BOM).unwrap_or(bytes);
     let header_len = reader.take_header(rest).unwrap_or(0);
     let mut decoding = Decoding::new(reader, rest.get(header_len..).unwrap_or_default());
     let mut line = first_line;
-    let mut problems = Vec::new();
+    let mut problems = RowProblems::default();
     loop {
         let (met, lines) = decoding.next();
         match met {
             Met::End => return (decoding.filling.builder.finish(), problems),
             Met::Row | Met::Blank | Met::Header => {}
-            Met::Problem(reason) => problems.push(RowProblem { line, reason }),
+            Met::Problem(reason) => problems.note(line, reason),
         }
         line += lines;
     }

@@ -28,7 +28,7 @@ mod table;
 mod tests;
 
 pub(crate) use by_column::decode_rows;
-pub use by_column::decode_table;
+pub use by_column::{RowProblems, decode_table};
 pub use encode::encode;
 pub(crate) use encode::encode_row;
 pub(crate) use layout::Layout;

@@ -14,7 +14,8 @@ fn decode(bytes: &[u8], first_line: u64) -> Decoded {
     let (table, problems) = decode_table(bytes, first_line);
     let by_column: Vec<_> = (0..table.len()).map(|index| table.row(index).unwrap().to_record()).collect();
     assert_eq!(by_column, rows.records);
-    assert_eq!(problems, rows.problems);
+    assert_eq!(problems.first, rows.problems);
+    assert_eq!(problems.count, rows.problems.len() as u64);
     rows
 }
 
@@ -105,4 +106,11 @@ fn any_record(random: &mut fastrand::Rng) -> Record {
     record.served_model = odd_text(random);
     record.finish_reason = odd_text(random);
     record
+}
+
+#[test]
+fn of_what_is_no_csv_the_first_problems_are_kept_and_the_others_counted() {
+    let (table, problems) = decode_table(&ours(&"nonsense\n".repeat(50_000)), 2);
+    assert_eq!((table.len(), problems.count, problems.last_line), (0, 50_000, 50_001));
+    assert_eq!((problems.first.len(), problems.first[999].line), (1_000, 1_001));
 }

@@ -14,12 +14,13 @@ use aws_sdk_s3::{
     primitives::{ByteStream, DateTime},
     types::ServerSideEncryption,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use super::{
     client::Connection,
     failure::{Failed, Failure, Server, meaning},
+    large::{MAX_OBJECT_BYTES, check},
     options::Encryption,
 };
 use crate::aws::AwsAccess;
@@ -130,8 +131,8 @@ impl Bucket {
         Ok((self.connection.get_or_try_init(|| Box::pin(Connection::new(&self.access))).await?, turn))
     }
 
-    /// `None` where there is no such object.
-    pub(super) async fn get(&self, key: &str) -> Result<Option<Object>, Failure> {
+    /// `None` where there is no such object. It is held whole, so one of more than `at_most_bytes` is refused.
+    pub(super) async fn get(&self, key: &str, at_most_bytes: u64) -> Result<Option<Object>, Failure> {
         let (Connection { client, server }, _turn) = self.connection().await?;
         let answer = match Box::pin(client.get_object().bucket(&self.name).key(key).send()).await {
             Ok(answer) => answer,
@@ -143,10 +144,18 @@ impl Bucket {
             }
         };
         let (etag, modified) = (answer.e_tag, answer.last_modified);
-        let body = answer.body.collect().await;
-        let body = body.map_err(|_| Failure::Passing(format!("the answer from {} was cut off", server.address)))?;
-        let body = body.into_bytes();
-        Ok(Some(Object { version: version(etag, body.len() as u64, modified), body }))
+        let announced = answer.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or_default();
+        check(announced, at_most_bytes)?;
+        // What is announced need not be what comes.
+        let mut body = BytesMut::with_capacity(announced.min(MAX_OBJECT_BYTES) as usize);
+        let mut chunks = answer.body;
+        while let Some(chunk) = chunks.next().await {
+            let cut_off = |_| Failure::Passing(format!("the answer from {} was cut off", server.address));
+            body.extend_from_slice(&chunk.map_err(cut_off)?);
+            check(body.len() as u64, at_most_bytes)?;
+        }
+        let version = version(etag, body.len() as u64, modified);
+        Ok(Some(Object { body: body.freeze(), version }))
     }
 
     pub(super) async fn has(&self, key: &str) -> Result<bool, Failure> {

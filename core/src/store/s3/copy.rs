@@ -42,7 +42,7 @@ impl S3Store {
         match self.noted(deadline.limit(&location, merge).await)? {
             Added::Written => Ok(true),
             Added::AlreadyThere => Ok(false),
-            Added::OtherColumns => {
+            Added::OtherColumns | Added::Full => {
                 let problem =
                     "has other rows than its namesake, and they cannot be put together; copy to another place";
                 Err(StoreError::Unusable { location, problem: problem.to_owned() })

@@ -23,6 +23,8 @@ pub(super) enum Failure {
     Denied(String),
     /// May pass by itself.
     Passing(String),
+    /// An object holds more than may be read.
+    TooLarge { size_bytes: u64, at_most_bytes: u64 },
     /// The server has no room.
     Full,
     /// A person has to mend it.
@@ -40,6 +42,9 @@ impl Failure {
             }
             Self::Passing(problem) => StoreError::Unavailable { location, problem },
             Self::Full => StoreError::Full { location },
+            Self::TooLarge { size_bytes, at_most_bytes } => {
+                StoreError::TooLarge { location, size_bytes, at_most_bytes }
+            }
             Self::Missing => StoreError::Unusable { location, problem: "there is no such object".to_owned() },
             Self::NotImplemented(problem) | Self::Denied(problem) | Self::Lasting(problem) => {
                 StoreError::Unusable { location, problem }

@@ -4,10 +4,12 @@
 //! the whole in its place under the condition that it is still the same. What comes long after its hour, and everything on a
 //! server that ignores conditions, goes into an object of its own whose name makes a repeat harmless.
 
+mod appending;
 mod bucket;
 mod client;
 mod copy;
 mod failure;
+mod large;
 mod layout;
 mod listing;
 mod options;
@@ -34,10 +36,11 @@ use tracing::{info, warn};
 
 pub use self::options::{AppendMode, Encryption, S3Options};
 use self::{
+    appending::Appending,
     bucket::{Bucket, Condition},
     failure::{Failed, Failure},
+    large::{MAX_OBJECT_BYTES, TooLarge},
     layout::{Hour, Keys},
-    proof::Finding,
     retry::{Deadline, Retries},
     rows::Added,
     swap::{Conditions, Created},
@@ -62,29 +65,8 @@ pub struct S3Store {
     appending: OnceCell<Appending>,
     /// Why the last request that failed did; `None` when the last one did not.
     problem: Mutex<Option<String>>,
+    too_large: TooLarge,
     clock: fn() -> DateTime<Utc>,
-}
-
-/// How appends are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Appending {
-    /// To an object that all cycles of an hour share.
-    Swap(Conditions),
-    /// Each to an object of its own.
-    Objects {
-        /// Whether the server can be asked to write only what is not there.
-        knows_new: bool,
-    },
-}
-
-impl Appending {
-    /// To change an object that others may change too, as far as the server goes.
-    fn conditions(self) -> Conditions {
-        match self {
-            Self::Swap(conditions) => conditions,
-            Self::Objects { .. } => Conditions::None,
-        }
-    }
 }
 
 /// Rows for one object.
@@ -108,6 +90,7 @@ impl S3Store {
             append_budget_ms: AtomicU64::new(millis(options.append_budget)),
             appending: OnceCell::new(),
             problem: Mutex::default(),
+            too_large: TooLarge::default(),
             clock: Utc::now,
         }
     }
@@ -139,10 +122,10 @@ impl S3Store {
             AppendMode::Auto => {
                 let found = proof::prove(&self.bucket, &self.keys).await;
                 let found = found.map_err(|failure| failure.into_error(&self.location))?;
-                appending_by(found)
+                Appending::by(found)
             }
         };
-        let (location, finding) = (&self.location, describe(appending, self.append));
+        let (location, finding) = (&self.location, appending.describe(self.append));
         if self.append == AppendMode::Auto && matches!(appending, Appending::Objects { .. }) {
             warn!(location, finding, "{location}: {finding}");
         } else {
@@ -178,14 +161,20 @@ impl S3Store {
         let key = if cycle_id.is_some() { self.keys.cycles(hour) } else { self.keys.others(hour) };
         if cycle_id.is_some() && hour.is_closed_to_writers((self.clock)()) {
             // The cycle may have been written in time, and be delivered once more now.
-            let shared = self.get(&key, deadline).await?;
+            let shared = match self.get(&key, deadline).await {
+                // We never let an object grow so large, so no row in it is ours.
+                Err(StoreError::TooLarge { .. }) => None,
+                shared => shared?,
+            };
             let is_there = shared.zip(*cycle_id).is_some_and(|(body, id)| rows::has_cycle(&body, id, environment));
             return if is_there { Ok(Added::AlreadyThere) } else { self.append_alone(share, true, deadline).await };
         }
         let add = |current: Option<&[u8]>| rows::add(current, *cycle_id, environment, records);
-        match swap::swap(&self.bucket, &key, conditions, deadline, add).await? {
-            Added::OtherColumns => self.append_alone(share, true, deadline).await,
-            added => Ok(added),
+        match swap::swap(&self.bucket, &key, conditions, deadline, add).await {
+            Ok(Added::OtherColumns | Added::Full) | Err(StoreError::TooLarge { .. }) => {
+                self.append_alone(share, true, deadline).await
+            }
+            added => added,
         }
     }
 
@@ -204,13 +193,18 @@ impl S3Store {
 
     /// The object's content; `None` where there is none.
     async fn get(&self, key: &str, deadline: &Deadline) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.get_object(key, deadline).await?.map(|object| object.body))
+        Ok(self.get_object(key, MAX_OBJECT_BYTES, deadline).await?.map(|object| object.body))
     }
 
-    async fn get_object(&self, key: &str, deadline: &Deadline) -> Result<Option<bucket::Object>, StoreError> {
+    async fn get_object(
+        &self,
+        key: &str,
+        at_most_bytes: u64,
+        deadline: &Deadline,
+    ) -> Result<Option<bucket::Object>, StoreError> {
         let mut retries = Retries::until(deadline);
         loop {
-            let failure = match self.bucket.get(key).await {
+            let failure = match self.bucket.get(key, at_most_bytes).await {
                 Ok(object) => return Ok(object),
                 Err(failure) => failure,
             };
@@ -237,7 +231,8 @@ impl S3Store {
     /// Remembers what is wrong, for [`Store::health`].
     fn noted<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         match &outcome {
-            Ok(_) | Err(StoreError::Changed { .. }) => *self.problem() = None,
+            // What is too large is told for as long as it is listed.
+            Ok(_) | Err(StoreError::Changed { .. } | StoreError::TooLarge { .. }) => *self.problem() = None,
             Err(error) => *self.problem() = Some(error.to_string()),
         }
         outcome
@@ -250,29 +245,6 @@ impl S3Store {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn appending_by(found: Finding) -> Appending {
-    match found.conditions {
-        Conditions::None => Appending::Objects { knows_new: found.knows_new },
-        conditions => Appending::Swap(conditions),
-    }
-}
-
-fn describe(appending: Appending, mode: AppendMode) -> &'static str {
-    match (appending, mode) {
-        (Appending::Swap(_), AppendMode::Auto) => {
-            "the server honours conditional writes; rows are appended by compare-and-swap, one object an hour"
-        }
-        (Appending::Objects { .. }, AppendMode::Auto) => {
-            "the server does not honour conditional writes; each cycle is written to an object of its own"
-        }
-        (Appending::Swap(_), _) => {
-            "rows are appended by compare-and-swap, one object an hour; the server is trusted to honour conditional \
-             writes (RECORDS_APPEND=swap)"
-        }
-        (Appending::Objects { .. }, _) => "each cycle is written to an object of its own (RECORDS_APPEND=objects)",
-    }
 }
 
 /// What goes into which object, by environment.
@@ -307,13 +279,17 @@ impl Store for S3Store {
     async fn segments(&self, scope: &Scope) -> Result<Vec<Segment>, StoreError> {
         let deadline = Deadline::after(READ_BUDGET);
         let listing = listing::segments(&self.bucket, &self.keys, scope, (self.clock)(), &deadline);
-        self.noted(deadline.limit(&self.location, listing).await)
+        let segments = self.noted(deadline.limit(&self.location, listing).await)?;
+        self.too_large.note(scope, &segments);
+        Ok(segments)
     }
 
     async fn read(&self, segment: &Segment) -> Result<Bytes, StoreError> {
         let deadline = Deadline::after(READ_BUDGET);
         let location = self.bucket.location(&segment.name);
-        let object = self.noted(deadline.limit(&location, self.get_object(&segment.name, &deadline)).await)?;
+        large::check(segment.size_bytes, MAX_OBJECT_BYTES).map_err(|failure| failure.into_error(&location))?;
+        let get = self.get_object(&segment.name, MAX_OBJECT_BYTES, &deadline);
+        let object = self.noted(deadline.limit(&location, get).await)?;
         let same = object.filter(|object| object.version.is(&segment.identity));
         same.map(|object| object.body).ok_or_else(|| StoreError::Changed { name: segment.name.to_string() })
     }
@@ -321,7 +297,9 @@ impl Store for S3Store {
     async fn load_rollup(&self, environment: &Environment, day: NaiveDate) -> Result<Option<KeptRollup>, StoreError> {
         let deadline = Deadline::after(READ_BUDGET);
         let key = self.keys.rollup(environment, day);
-        let object = self.noted(deadline.limit(&self.bucket.location(&key), self.get_object(&key, &deadline)).await)?;
+        // However large: only we write them, and they grow with the number of models.
+        let get = self.get_object(&key, u64::MAX, &deadline);
+        let object = self.noted(deadline.limit(&self.bucket.location(&key), get).await)?;
         Ok(object.map(|object| KeptRollup { version: Arc::from(object.version.identity()), csv: object.body }))
     }
 
@@ -333,7 +311,9 @@ impl Store for S3Store {
         replaces: Option<&str>,
     ) -> Result<(), StoreError> {
         let key = self.keys.rollup(environment, day);
-        let condition = replaces.map_or(Condition::IsNew, |version| Condition::Is(version.to_owned()));
+        // Where nobody may put the server to the proof, or it failed: a cache can do without conditions.
+        let conditions = self.appending().await.map_or(Conditions::None, Appending::conditions);
+        let condition = conditions.on_version(replaces);
         match self.bucket.put(&key, csv, &condition).await {
             // Where the condition does not hold, another reader was quicker.
             Ok(_) | Err(Failed { failure: Failure::Condition | Failure::Missing, .. }) => Ok(()),
@@ -380,12 +360,12 @@ impl Store for S3Store {
     async fn health(&self) -> StoreHealth {
         let mut notes: Vec<_> =
             self.bucket.address().map(|address| format!("the server is {address}")).into_iter().collect();
-        notes.extend(self.appending.get().map(|appending| describe(*appending, self.append).to_owned()));
+        notes.extend(self.appending.get().map(|appending| appending.describe(self.append).to_owned()));
         StoreHealth {
             kind: "s3",
             location: self.location.clone(),
             skipped_rows: 0,
-            problems: self.problem().iter().cloned().collect(),
+            problems: self.problem().iter().cloned().chain(self.too_large.problems(&self.bucket)).collect(),
             notes,
             ..StoreHealth::default()
         }

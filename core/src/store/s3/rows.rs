@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::swap::Edit;
+use super::{
+    large::{self, MAX_OBJECT_BYTES},
+    swap::Edit,
+};
 use crate::record::{
     CycleId, Environment, Record,
     csv::{self, BOM, RowReader, Rows},
@@ -19,6 +22,8 @@ pub(super) enum Added {
     AlreadyThere,
     /// It is not for our rows: its header lacks columns that we write (an older version's, a stranger's).
     OtherColumns,
+    /// With them it would be larger than what is read.
+    Full,
 }
 
 /// Adds `records`, all of `environment`, unless the cycle is there.
@@ -42,6 +47,9 @@ pub(super) fn add(
     let mut body = with_line_end(current);
     for record in records {
         csv::encode_row(record, reader.layout(), &mut body);
+    }
+    if large::check(body.len() as u64, MAX_OBJECT_BYTES).is_err() {
+        return Edit::Leave(Added::Full);
     }
     Edit::Put(body, Added::Written)
 }
@@ -182,6 +190,15 @@ mod tests {
         assert_eq!(merged(Some(&[&c, &a]), &[&a, &a, &b]), put(&[&c, &a, &a, &b]));
         let unreadable = [&new(&[&a])[..], b"nonsense\n"].concat();
         assert!(matches!(merge(Some(&new(&[&b])), &unreadable), Edit::Leave(Added::OtherColumns)));
+    }
+
+    #[test]
+    fn an_object_does_not_grow_beyond_what_is_read_and_still_tells_what_is_in_it() {
+        let (first, second) = ids();
+        let mut body = new(&[&record(first)]).to_vec();
+        body.resize(MAX_OBJECT_BYTES as usize - 40, b'\n');
+        assert_eq!(added(&body, &record(second)), (None, Added::Full));
+        assert_eq!(added(&body, &record(first)), (None, Added::AlreadyThere));
     }
 
     #[test]

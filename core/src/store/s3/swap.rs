@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{
     bucket::{Bucket, Condition, Object},
     failure::{Failed, Failure},
+    large::MAX_OBJECT_BYTES,
     retry::{Deadline, Retries},
 };
 use crate::store::StoreError;
@@ -30,6 +31,16 @@ pub(super) enum Conditions {
 }
 
 impl Conditions {
+    /// On the version of an object that is a cache, which is there to be replaced whatever it holds.
+    pub(super) fn on_version(self, version: Option<&str>) -> Condition {
+        match (self, version) {
+            (Self::None, _) => Condition::Always,
+            (_, None) => Condition::IsNew,
+            (Self::Quoted, Some(version)) => Condition::Is(version.to_owned()),
+            (Self::Bare, Some(version)) => Condition::IsBare(version.to_owned()),
+        }
+    }
+
     fn on(self, current: Option<&Object>) -> Result<Condition, Failure> {
         let Some(object) = current else {
             return Ok(if self == Self::None { Condition::Always } else { Condition::IsNew });
@@ -75,7 +86,7 @@ async fn turn<T: Clone>(
     edit: &impl Fn(Option<&[u8]>) -> Edit<T>,
     unsure: &mut Unsure<T>,
 ) -> Result<T, Failure> {
-    let (current, denied) = match bucket.get(key).await {
+    let (current, denied) = match bucket.get(key, MAX_OBJECT_BYTES).await {
         // Who may not list is not told that an object is missing: the write finds out.
         Err(Failure::Denied(problem)) if conditions != Conditions::None => (None, Some(problem)),
         answer => (answer?, None),
