@@ -61,7 +61,7 @@ pub(crate) struct Args {
     /// `false`: without records that were derived from another environment's instead of measured
     #[arg(long, value_name = "true|false", default_value = "true", num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     include_simulated: bool,
-    /// Put a ' before cells that a spreadsheet would take for a formula (= + - @ tab). Only of CSV
+    /// Put a ' before cells that a spreadsheet would take for a formula (= + - @, also wide ones, tab, line ends). Only of CSV
     #[arg(long)]
     spreadsheet: bool,
     /// The file to write instead of standard output; one that is there is replaced

@@ -28,6 +28,7 @@ mod unsaved;
 mod verify;
 mod watch;
 mod wiring;
+mod write_limit;
 
 use std::{process::ExitCode, time::Duration};
 

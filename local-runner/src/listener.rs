@@ -1,4 +1,5 @@
-//! HTTP on a listening socket, with limits on what a client may hold: how long its headers take, and how many connections.
+//! HTTP on a listening socket, with limits on what a client may hold: how long its headers take, how long it takes nothing of its
+//! answer, and how many connections.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -16,6 +17,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::write_limit::WriteLimited;
+
 /// What is read of a request before its end is found: its line and its headers.
 const HEADERS_MAX_BYTES: usize = 64 * 1024;
 /// After the system refused a connection for want of something (files, memory).
@@ -26,13 +29,16 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Held {
     /// For a request's headers to arrive, and for the next request on a connection that is kept open.
     pub(crate) headers_time: Duration,
+    /// For a client to take more of an answer that waits for it.
+    pub(crate) stuck_time: Duration,
     /// Connections at one time; more wait in the system's queue.
     pub(crate) connections: usize,
 }
 
 impl Held {
     /// By any clients.
-    pub(crate) const AT_MOST: Self = Self { headers_time: Duration::from_secs(30), connections: 1024 };
+    pub(crate) const AT_MOST: Self =
+        Self { headers_time: Duration::from_secs(30), stuck_time: Duration::from_secs(30), connections: 1024 };
 }
 
 /// Serves until `stop`, then lets open requests end. Give it up after a while: a client may take for ever.
@@ -54,7 +60,7 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, limits: Held, s
                 }
             },
         };
-        let connection = connection(stream, routes.clone(), limits.headers_time);
+        let connection = connection(stream, routes.clone(), limits);
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = watched.await {
@@ -70,13 +76,14 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, limits: Held, s
 fn connection(
     stream: TcpStream,
     routes: Router,
-    headers_time_limit: Duration,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+    limits: Held,
+) -> http1::Connection<TokioIo<WriteLimited<TcpStream>>, TowerToHyperService<Router>> {
     // Answers are small; one that waits for its last packet to be filled is late for nothing.
     let _ = stream.set_nodelay(true);
+    let stream = WriteLimited::new(stream, limits.stuck_time);
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(headers_time_limit)
+        .header_read_timeout(limits.headers_time)
         .max_buf_size(HEADERS_MAX_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
 }
@@ -172,6 +179,23 @@ mod tests {
         second.read_to_string(&mut answer).await.expect("ends");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert_eq!(asked.lock().expect("no panic").last().map(String::as_str), Some("/second"));
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_of_an_answer_makes_room_for_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        // More than all buffers on the way hold.
+        let large = async || vec![b'x'; 64 * 1024 * 1024];
+        let routes = Router::new().route("/large", get(large)).route("/", get(async || "here"));
+        let limits = Held { stuck_time: Duration::from_millis(20), connections: 1, ..Held::AT_MOST };
+        let server = tokio::spawn(serve(listener, routes, limits, CancellationToken::new()));
+        let mut first = TcpStream::connect(address).await.expect("connects");
+        first.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("is sent");
+        let mut second = TcpStream::connect(address).await.expect("the system takes it");
+        let answer = ask(&mut second, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{answer}");
         server.abort();
     }
 

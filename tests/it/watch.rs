@@ -18,6 +18,7 @@ use crate::support::{
     cloud::{environments, mock, quick},
     http::get_json,
     monitor::Setup,
+    scripted::{Scripted, response},
 };
 
 /// A test that hangs fails after this long; nothing is measured by it.
@@ -90,6 +91,16 @@ async fn a_server_that_is_not_there_is_said_so_with_2() {
     let ended = Setup::new().run(&["watch", "--url", "ftp://x"]).await;
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("http://"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_busy_to_look_at_its_health_is_told_so() {
+    let head = "content-type: application/problem+json\r\nretry-after: 1\r\n";
+    let problem = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many requests"}"#;
+    let server = Scripted::start(vec![response("503 Service Unavailable", head, problem)]).await;
+    let ended = Setup::new().run(&["watch", "--once", "--url", &server.url("")]).await;
+    assert_eq!(ended.code, Some(2), "{}", ended.stdout);
+    assert!(ended.stdout.contains("too many requests"), "{}", ended.stdout);
 }
 
 #[tokio::test]

@@ -38,7 +38,9 @@ export async function get(path, parameters = {}, { signal, accepts = [] } = {}) 
     throw new ApiError(0, "The monitor does not answer. Is it still running?");
   }
   const requestId = response.headers.get("x-request-id") ?? "";
-  if (response.ok || accepts.includes(response.status)) {
+  // An answer of /health has its status too; one that could not be made is a problem.
+  const isProblem = (response.headers.get("content-type") ?? "").startsWith("application/problem+json");
+  if (response.ok || (accepts.includes(response.status) && !isProblem)) {
     try {
       return await response.json();
     } catch (error) {

@@ -71,7 +71,7 @@ pub(super) enum ReadFailures {
     /// No token, or not the right one
     #[response(status = 401, content_type = "application/problem+json")]
     NoToken(Problem),
-    /// The store cannot be read now
+    /// The store cannot be read now, or the program is busy; `retry-after` says when to ask again
     #[response(status = 503, content_type = "application/problem+json")]
     NoStore(Problem),
 }

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::timeout};
 use utoipa::IntoParams;
@@ -65,8 +65,8 @@ pub(super) struct ExportParameters {
 
 /// Export
 ///
-/// Records as CSV or JSON lines, oldest first, streamed. When the store fails on the way, the connection is cut: an answer that
-/// ends as HTTP says it should is whole.
+/// Records as CSV or JSON lines, oldest first, streamed. What cannot be finished (the store fails on the way, or the client takes
+/// nothing for 60 s) is cut off in the middle: an answer that ends as HTTP says it should is whole.
 #[utoipa::path(
     get,
     path = "/api/export",
@@ -94,18 +94,16 @@ pub(super) async fn show(
         ExportFormat::JsonLines => ("application/x-ndjson", "jsonl"),
     };
     let (sender, mut receiver) = mpsc::channel(CHUNKS_AHEAD);
-    tokio::spawn(async move { send(export, &api.history, &sender).await });
+    tokio::spawn(async move { send(export, &api.history, &sender, CLIENT_TIME_LIMIT).await });
     // The first chunk before the status: a store that cannot be read is a 503 and not a cut connection.
-    let first = receiver.recv().await.transpose()?.unwrap_or_default();
-    let rest = stream::unfold((Some(Ok(first)), receiver), |(first, mut receiver)| async move {
-        let chunk = match first {
-            Some(first) => first,
-            None => receiver.recv().await?,
-        };
-        Some((chunk, (None, receiver)))
-    });
-    // Fused, as packing asks once more after the end.
-    let mut response = Body::from_stream(rest.fuse()).into_response();
+    let first = match next(&mut receiver).await {
+        Ok(chunk) => chunk.unwrap_or_default(),
+        Err(CutShort::Store(error)) => return Err(error.into()),
+        Err(error @ CutShort::GivenUp) => {
+            return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()));
+        }
+    };
+    let mut response = Body::from_stream(body(first, receiver)).into_response();
     let name = format!("attachment; filename=\"llm-monitor-{}.{suffix}\"", window.from.format("%Y%m%dT%H%M%SZ"));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -141,25 +139,52 @@ impl ExportParameters {
     }
 }
 
-type Sender = mpsc::Sender<Result<Bytes, StoreError>>;
+/// What [`Chunks::next`](super::Chunks::next) says, its end included: the channel may close at any time, and that is no end.
+pub(super) type Piece = Result<Option<Bytes>, StoreError>;
 
-/// Sends everything in chunks, until the end or until the client is gone.
-async fn send(export: Export, history: &History, sender: &Sender) {
+/// Why an export ends before its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CutShort {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the export was broken off; the program's log says more")]
+    GivenUp,
+}
+
+/// Sends everything in chunks and that this was all, unless the client is gone or takes nothing for `client_time_limit`.
+pub(super) async fn send(export: Export, history: &History, sender: &mpsc::Sender<Piece>, client_time_limit: Duration) {
     let mut chunks = export.start(history);
     loop {
-        let chunk = match chunks.next().await {
-            Ok(Some(chunk)) => Ok(chunk),
-            Ok(None) => return,
-            Err(error) => {
-                tracing::error!(%error, "an export could not be finished: {error}");
-                Err(error)
+        let piece = chunks.next().await;
+        if let Err(error) = &piece {
+            tracing::error!(%error, "an export could not be finished: {error}");
+        }
+        let is_last = !matches!(piece, Ok(Some(_)));
+        match timeout(client_time_limit, sender.send(piece)).await {
+            Ok(Ok(())) if !is_last => {}
+            // All is sent, or the client is gone.
+            Ok(_) => return,
+            Err(_elapsed) => {
+                let seconds = client_time_limit.as_secs();
+                tracing::warn!("an export is cut off: its client took nothing for {seconds} s");
+                return;
             }
-        };
-        let is_last = chunk.is_err();
-        // Whether the client took it in time.
-        let is_taken = matches!(timeout(CLIENT_TIME_LIMIT, sender.send(chunk)).await, Ok(Ok(())));
-        if is_last || !is_taken {
-            return;
         }
     }
+}
+
+async fn next(receiver: &mut mpsc::Receiver<Piece>) -> Result<Option<Bytes>, CutShort> {
+    // Closed without a last word: the client was given up, or the sender panicked.
+    Ok(receiver.recv().await.ok_or(CutShort::GivenUp)??)
+}
+
+/// `first` and what follows. Ends with an error, for which the connection is cut, unless all was sent.
+pub(super) fn body(first: Bytes, receiver: mpsc::Receiver<Piece>) -> impl Stream<Item = Result<Bytes, CutShort>> {
+    stream::try_unfold((Some(first), receiver), |(first, mut receiver)| async move {
+        let chunk = match first {
+            Some(first) => Some(first),
+            None => next(&mut receiver).await?,
+        };
+        Ok(chunk.map(|chunk| (chunk, (None, receiver))))
+    })
 }

@@ -110,10 +110,13 @@ impl Chunks<'_> {
     }
 }
 
-/// Puts a `'` before texts that a spreadsheet would run (OWASP, "CSV Injection").
+/// What makes a spreadsheet take a text for a formula (OWASP, "CSV Injection"), the wide forms of East Asian writing among them.
+const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
+/// Puts a `'` before texts that a spreadsheet would run.
 fn escape_formulas(record: &mut Record) {
     let escape = |text: &mut String| {
-        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        if text.starts_with(FORMULA_STARTS) {
             text.insert(0, '\'');
         }
     };

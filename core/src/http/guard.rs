@@ -21,6 +21,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// For one request: under API Gateway's 30 s, so that a client gets our words and not the gateway's.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(25);
 
+/// When to ask again after it, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
 /// Longest path and query together.
 const URI_MAX_LEN: usize = 8 * 1024;
 /// All headers together, names and values.
@@ -91,9 +94,11 @@ fn oversized(request: &Request) -> Option<ApiError> {
 
 fn too_slow(time_limit: Duration) -> ApiError {
     let seconds = time_limit.as_secs();
-    let detail =
-        format!("no answer within {seconds} s; ask for less: a shorter from/to, fewer environments, a smaller skip");
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    let detail = format!(
+        "no answer within {seconds} s: ask again, as others may have been first, or for less: a shorter from/to, fewer \
+         environments, a smaller skip"
+    );
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 
 /// The client's or proxy's own id where it is a harmless one, else a new one.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::{
-    Api, auth,
+    Api, Problem, auth,
     latency_record::timestamp_text,
     models::{CatalogError, kept_catalog},
 };
@@ -172,7 +172,10 @@ struct Found {
     operation_id = "health",
     responses(
         (status = 200, description = "`ok`, `starting` or `degraded`", body = Health),
-        (status = 503, description = "`stale` or `unavailable`", body = Health),
+        (status = 503, description = "`stale` or `unavailable`; as a problem: too many ask at this time", content(
+            (Health = "application/json"),
+            (Problem = "application/problem+json"),
+        )),
     ),
 )]
 pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {

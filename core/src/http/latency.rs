@@ -207,7 +207,7 @@ impl LatencyParameters {
         (status = 413, description = "The body is over 64 KiB", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The body is not `application/json`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Fields are missing or not accepted", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The store cannot be written now", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The store cannot be written now, or the program is busy; `retry-after` says when to ask again", body = Problem, content_type = "application/problem+json"),
     ),
     security(("token" = [])),
 )]

@@ -96,24 +96,16 @@ impl Collector {
         // there may be many of us, of any age: all count from the start of the day.
         let since = api.monitor_started_at.unwrap_or(now).date_naive().and_time(NaiveTime::MIN).and_utc();
         let mut state = self.0.lock().await;
-        let mut settled = state.take().filter(|settled| settled.since == since).unwrap_or_else(|| Settled::new(since));
+        state.take_if(|settled| settled.since != since);
+        // Changed in its place and as a whole: a client that leaves ends this at any `await`, and nothing settled may be lost.
+        let settled = state.get_or_insert_with(|| Settled::new(since));
         let boundary = (now - SETTLED_AFTER).max(settled.until);
-        let fresh = count(api, settled.until, Some(boundary), &settled.counters, &settled.names).await;
-        let (counters, names) = match fresh {
-            Ok(fresh) => fresh,
-            Err(error) => {
-                *state = Some(settled);
-                return Err(error);
-            }
-        };
+        let (counters, names) = count(api, settled.until, Some(boundary), &settled.counters, &settled.names).await?;
         (settled.counters, settled.names, settled.until) = (counters, names, boundary);
-        let latest = count(api, boundary, None, &settled.counters, &settled.names).await;
-        if let Ok((_, names)) = &latest {
-            // Who got a label of their own keeps it.
-            settled.names = names.clone();
-        }
-        *state = Some(settled);
-        Ok((since, latest?.0))
+        let (latest, names) = count(api, boundary, None, &settled.counters, &settled.names).await?;
+        // Who got a label of their own keeps it.
+        settled.names = names;
+        Ok((since, latest))
     }
 }
 

@@ -142,19 +142,23 @@ pub fn router_behind(api: Api, gate: Gate) -> Router {
         .route("/badge/{environment}/{*model}", get(badge::show))
         .layer(Extension(Arc::new(metrics::Collector::default())));
     // Who may comes before whether there is room: a stranger takes no one's place.
+    let admission = |limits| from_fn_with_state(Arc::new(admission::Admission::new(limits)), admission::admit);
     let with_token = match gate.limits {
-        Some(limits) => {
-            with_token.route_layer(from_fn_with_state(Arc::new(admission::Admission::new(limits)), admission::admit))
-        }
+        Some(limits) => with_token.route_layer(admission(limits)),
         None => with_token,
     };
     let with_token = with_token
         .route_layer(from_fn_with_state(Arc::clone(&api), auth::require_token))
         .route_layer(from_fn_with_state(origins, origin::refuse_foreign));
 
+    // Anyone may ask for it, and it costs the store a look. Room of its own: readers' floods make no monitor look dead.
+    let health = match gate.limits {
+        Some(limits) => get(health::show).route_layer(admission(limits)),
+        None => get(health::show),
+    };
     let routes = Router::new()
         .route("/", get(root::index))
-        .route("/health", get(health::show))
+        .route("/health", health)
         .route("/openapi.json", get(show_document))
         .route("/docs", get(docs::swagger_ui))
         .route("/redoc", get(docs::redoc))

@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures_util::future::{try_join, try_join_all};
 use llm_monitor_core::{cause, redact, tls};
-use reqwest::{StatusCode, header::ACCEPT, redirect};
+use reqwest::{
+    StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+    redirect,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
@@ -17,6 +21,8 @@ use super::answers::{Group, Health, Row, Series, Snapshot, Summary, interval_of}
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// Largest answer read.
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// What an error is written as (RFC 9457).
+const PROBLEM_KIND: &[u8] = b"application/problem+json";
 /// Records of one model that the interval between cycles is told from.
 const RECENT_ROWS: &str = "20";
 /// Buckets of a cell's sparkline.
@@ -97,6 +103,8 @@ impl Client {
         }
         let mut response = request.send().await.map_err(explain)?;
         let status = response.status();
+        let is_problem =
+            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(PROBLEM_KIND));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(explain)? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
@@ -106,8 +114,8 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         let path = format!("/{path}");
-        // An unhealthy monitor answers 503 and says why.
-        let is_unhealthy = status == StatusCode::SERVICE_UNAVAILABLE && path == "/health";
+        // An unhealthy monitor answers 503 and says why. One that is too busy to look says that as a problem.
+        let is_unhealthy = status == StatusCode::SERVICE_UNAVAILABLE && path == "/health" && !is_problem;
         if !status.is_success() && !is_unhealthy {
             return Err(self.refused(path, status, &body));
         }

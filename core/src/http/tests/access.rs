@@ -131,6 +131,7 @@ async fn a_panic_or_an_endless_answer_costs_one_request_only() {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let answer = read(routes.clone().oneshot(request).await.unwrap()).await;
         assert_eq!(answer.problem().0, status, "{path}");
+        assert_eq!(answer.header("retry-after"), if status == 503 { "5" } else { "" }, "{path}");
         assert!(!String::from_utf8(answer.body).unwrap().contains("secret"));
     }
 }

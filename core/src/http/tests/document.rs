@@ -136,7 +136,7 @@ async fn every_answer_and_every_field_is_described() {
                     answer["description"].as_str().is_some_and(|words| !words.is_empty()),
                     "{method} {path} {status}"
                 );
-                let is_problem = status.starts_with('4') || (status == "503" && path != "/health");
+                let is_problem = status.starts_with('4') || status == "503";
                 let problem = &answer["content"]["application/problem+json"]["schema"]["$ref"];
                 assert_eq!(problem == "#/components/schemas/Problem", is_problem, "{method} {path} {status}: {answer}");
             }

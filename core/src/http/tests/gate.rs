@@ -6,7 +6,10 @@ use axum::routing::get;
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 
-use super::*;
+use super::{
+    faulty::{Fault, Faulty},
+    *,
+};
 use crate::http::admission::{Admission, admit};
 
 /// The API behind a gate that answers to a name of its own.
@@ -125,6 +128,33 @@ async fn beyond_a_short_queue_requests_are_refused_at_once() {
     }
     go.notify_one();
     assert_eq!(asked(&routes, ask()).await.status, 200, "and then there is room again");
+}
+
+#[tokio::test]
+async fn a_flood_of_the_api_leaves_room_for_health_and_one_of_health_is_shed_too() {
+    let monitor = Monitor::new();
+    let limits = Limits { at_once: 2, waiting: 3, exports: 1 };
+    for (flooded, path, other) in [("/api/latency", "/api/summary", "/health"), ("/health", "/health", "/api/latency")]
+    {
+        let store = Faulty::new(&monitor.store, Fault::Hangs);
+        let routes = router_behind(store.api(&monitor), Gate { hosts: HostPolicy::Any, limits: Some(limits) });
+        let ask = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+        let mut taken = Vec::new();
+        for _ in 0..5 {
+            let (routes, request) = (routes.clone(), ask(flooded));
+            taken.push(tokio::spawn(async move { asked(&routes, request).await }));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(store.lists.load(Ordering::SeqCst), 2, "{flooded}: two at once, three wait");
+        for _ in 0..251 {
+            let refused = asked(&routes, ask(path)).now_or_never().expect("is not let wait");
+            assert_eq!((refused.problem().0, refused.header("retry-after")), (503, "1"), "{path}");
+        }
+        // Those that hang go on to.
+        store.set(Fault::None);
+        assert_eq!(asked(&routes, ask(other)).await.status, 200, "{other} has room of its own");
+        taken.into_iter().for_each(|answer| answer.abort());
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 mod access;
 mod adding;
 mod document;
+mod exports;
+mod faulty;
 mod figures;
 mod gate;
 mod money;
@@ -24,7 +26,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     history::DEFAULT_CACHE_BYTES,
-    record::{CycleId, Record},
+    record::{CycleId, ErrorKind, Failure, Outcome, Record},
     store::{Batch, MemoryStore},
 };
 
@@ -164,6 +166,13 @@ fn record(name: &str, model: &str, timestamp: DateTime<Utc>) -> Record {
     record.latency_ms = Some(812.5);
     record.input_tokens = Some(121);
     record.output_tokens = Some(128);
+    record
+}
+
+/// A failure of `model` in prod.
+fn failed(model: &str, timestamp: DateTime<Utc>, kind: ErrorKind, message: &str) -> Record {
+    let mut record = Record::new(model, environment("prod"), timestamp);
+    record.outcome = Outcome::Error(Failure::new(kind, message));
     record
 }
 

@@ -1,84 +1,13 @@
+use std::sync::atomic::Ordering;
+
+use futures_util::FutureExt;
 use serde_json::json;
 
-use super::*;
-use crate::{
-    record::{ErrorKind, Failure, Outcome, csv},
-    store::StoreError,
+use super::{
+    faulty::{Fault, Faulty},
+    *,
 };
-
-const WINDOW: &str = "from=2026-11-24T10:00:00Z&to=2026-11-24T11:00:00Z";
-
-fn failed(model: &str, timestamp: DateTime<Utc>, kind: ErrorKind, message: &str) -> Record {
-    let mut record = Record::new(model, environment("prod"), timestamp);
-    record.outcome = Outcome::Error(Failure::new(kind, message));
-    record
-}
-
-fn many(count: i64) -> Vec<Record> {
-    (0..count).map(|n| record("prod", "a", at("2026-11-24T10:00:00Z") + chrono::TimeDelta::milliseconds(n))).collect()
-}
-
-#[tokio::test]
-async fn an_export_is_the_data_of_record_whole() {
-    let monitor = Monitor::new();
-    let records = many(3_000);
-    monitor.add(records.clone()).await;
-    let answer = monitor.get(&format!("/api/export?{WINDOW}")).await;
-    assert_eq!((answer.status, answer.header("content-type")), (200, "text/csv; charset=utf-8"));
-    assert_eq!(answer.header("content-disposition"), "attachment; filename=\"llm-monitor-20261124T100000Z.csv\"");
-    let decoded = csv::decode(&answer.body, 2);
-    assert!(decoded.problems.is_empty());
-    assert_eq!(decoded.records, records);
-
-    let lines = monitor.get(&format!("/api/export?{WINDOW}&format=jsonl")).await;
-    assert_eq!(lines.header("content-type"), "application/x-ndjson");
-    let lines: Vec<Value> = lines
-        .body
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap())
-        .collect();
-    assert_eq!(lines.len(), 3_000);
-    let page = monitor.get(&format!("/api/latency?{WINDOW}&order=asc&limit=1")).await.json();
-    assert_eq!(page[0], lines[0]);
-
-    let request = Request::get(format!("/api/export?{WINDOW}")).header("accept-encoding", "gzip");
-    let packed = monitor.send(request.body(Body::empty()).unwrap()).await;
-    assert_eq!(packed.header("content-encoding"), "gzip");
-    let mut unpacked = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed.body), &mut unpacked).unwrap();
-    assert_eq!(unpacked, answer.body);
-
-    let none = monitor.get("/api/export?environment=nowhere").await;
-    assert_eq!(String::from_utf8(none.body).unwrap(), csv::header_line() + "\n");
-}
-
-#[tokio::test]
-async fn an_export_is_filtered_and_can_be_made_safe_for_spreadsheets() {
-    let monitor = Monitor::new();
-    let mut derived = record("qa", "a", at("2026-11-24T10:00:00Z"));
-    derived.simulated = true;
-    let evil = failed("=cmd()", at("2026-11-24T10:01:00Z"), ErrorKind::Timeout, "+1");
-    monitor.add(vec![derived, evil, record("prod", "a", at("2026-11-24T10:02:00Z"))]).await;
-    let rows = async |query: &str| {
-        let answer = monitor.get(&format!("/api/export?{WINDOW}&{query}")).await;
-        let text = String::from_utf8(answer.body).unwrap();
-        text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(rows("").await, ["a", "=cmd()", "a"]);
-    assert_eq!(rows("include_simulated=false").await, ["=cmd()", "a"]);
-    assert_eq!(rows("status=error&spreadsheet=true").await, ["'=cmd()"]);
-    assert_eq!(rows("model=a&environment=qa").await, ["a"]);
-    for (query, parameter) in
-        [("format=xml", "format"), ("spreadsheet=1", "spreadsheet"), ("status=bad", "status"), ("from=x", "from")]
-    {
-        assert_eq!(
-            monitor.get(&format!("/api/export?{query}")).await.problem(),
-            (400, parameter.to_owned()),
-            "{query}"
-        );
-    }
-}
+use crate::record::ErrorKind;
 
 /// Of one family, by labels.
 fn samples(text: &str, name: &str) -> Vec<(String, f64)> {
@@ -163,6 +92,29 @@ async fn counters_never_fall_and_labels_are_bounded() {
     monitor.add((0..5).map(|n| record("prod", &format!("m{n}"), seconds_ago(1))).collect()).await;
     assert_eq!(total(&router).await, (326, 2 * 101));
     assert_eq!(total(&monitor.router()).await.0, 326, "a process that starts anew counts the same");
+}
+
+#[tokio::test]
+async fn a_scrape_that_is_broken_off_loses_nothing_that_was_settled() {
+    let mut monitor = Monitor::new();
+    monitor.started_at = Some(Utc::now() - chrono::TimeDelta::days(2));
+    let store = Faulty::new(&monitor.store, Fault::None);
+    let routes = router(store.api(&monitor));
+    let scrape = || routes.clone().oneshot(Request::get("/metrics").body(Body::empty()).unwrap());
+    let total = async || {
+        let text = String::from_utf8(read(scrape().await.unwrap()).await.body).unwrap();
+        samples(&text, "llm_monitor_probes_total").iter().map(|(_, value)| *value as u64).sum::<u64>()
+    };
+    monitor.add(vec![record("prod", "a", seconds_ago(7_200))]).await;
+    assert_eq!(total().await, 1);
+    monitor.add(vec![record("prod", "a", seconds_ago(7_100))]).await;
+    assert_eq!(total().await, 1, "what is an hour old was counted once and for all");
+    store.set(Fault::Hangs);
+    let lists_before = store.lists.load(Ordering::SeqCst);
+    assert!(scrape().now_or_never().is_none(), "it waits for the store, and its client leaves");
+    assert_eq!(store.lists.load(Ordering::SeqCst), lists_before + 1);
+    store.set(Fault::None);
+    assert_eq!(total().await, 1, "counters go on from where they were");
 }
 
 #[tokio::test]
@@ -259,46 +211,8 @@ async fn the_documentation_pages_bring_all_they_need() {
 
 #[tokio::test]
 async fn a_store_that_cannot_be_read_is_503_everywhere() {
-    #[derive(Debug)]
-    struct Broken(MemoryStore);
-
-    #[async_trait::async_trait]
-    impl Store for Broken {
-        async fn append(&self, batch: &Batch) -> crate::store::AppendReport {
-            self.0.append(batch).await
-        }
-        async fn segments(&self, _: &crate::store::Scope) -> Result<Vec<crate::store::Segment>, StoreError> {
-            Err(StoreError::Unavailable { location: "bucket".to_owned(), problem: "gone".to_owned() })
-        }
-        async fn read(&self, segment: &crate::store::Segment) -> Result<bytes::Bytes, StoreError> {
-            self.0.read(segment).await
-        }
-        async fn append_usage(
-            &self,
-            e: &Environment,
-            d: chrono::NaiveDate,
-            h: &str,
-            r: bytes::Bytes,
-        ) -> Result<(), StoreError> {
-            self.0.append_usage(e, d, h, r).await
-        }
-        async fn read_usage(&self, e: &Environment, d: chrono::NaiveDate) -> Result<Option<bytes::Bytes>, StoreError> {
-            self.0.read_usage(e, d).await
-        }
-        async fn save_catalog(&self, e: &Environment, json: bytes::Bytes) -> Result<(), StoreError> {
-            self.0.save_catalog(e, json).await
-        }
-        async fn load_catalog(&self, e: &Environment) -> Result<Option<bytes::Bytes>, StoreError> {
-            self.0.load_catalog(e).await
-        }
-        async fn health(&self) -> crate::store::StoreHealth {
-            self.0.health().await
-        }
-    }
-
-    let store: Arc<dyn Store> = Arc::new(Broken(MemoryStore::new()));
-    let history = Arc::new(History::new(Arc::clone(&store), DEFAULT_CACHE_BYTES));
     let monitor = Monitor::new();
+    let broken = Faulty::new(&monitor.store, Fault::Unavailable);
     for uri in [
         "/api/summary",
         "/api/series",
@@ -308,9 +222,8 @@ async fn a_store_that_cannot_be_read_is_503_everywhere() {
         "/metrics",
         "/badge/prod/a",
     ] {
-        let api = Api { history: Arc::clone(&history), ..monitor.api_over(Arc::clone(&store)) };
         let request = Request::get(uri).body(Body::empty()).unwrap();
-        let answer = read(router(api).oneshot(request).await.unwrap()).await;
+        let answer = read(router(broken.api(&monitor)).oneshot(request).await.unwrap()).await;
         assert_eq!(answer.problem().0, 503, "{uri}");
         assert_eq!(answer.header("retry-after"), "5", "{uri}");
     }
