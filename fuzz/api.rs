@@ -13,7 +13,7 @@ use std::{
 
 use axum::{Router, body::to_bytes, response::Response};
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{Request, Uri, header};
+use http::{Request, StatusCode, Uri, header};
 use lambda_http::Body;
 use llm_monitor_core::{
     http::{Api, CorsPolicy, router},
@@ -40,13 +40,15 @@ const PATHS: [&str; 10] = [
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
-/// The API over a few records, of two environments, successes and failures.
-static ROUTER: LazyLock<Router> = LazyLock::new(|| {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let environments: Vec<Environment> = ["dev", "prod"].map(|name| name.parse().expect("a name")).into();
+/// What a request that writes is sent with, so that its body is read.
+const TOKEN: &str = "fuzz-token";
+
+/// The API over a few records, of two environments, successes and failures. It has no token: whoever asks may read.
+static READER: LazyLock<Router> = LazyLock::new(|| {
+    let store = MemoryStore::new();
     let now = Utc::now();
     let records = (0..40_u32).map(|number| {
-        let environment = environments[number as usize % 2].clone();
+        let environment = environments()[number as usize % 2].clone();
         let mut record = Record::new("gpt-4o-mini", environment, now - TimeDelta::minutes(number.into()));
         record.cycle_id = Some(CycleId::at(record.timestamp));
         record.latency_ms = Some(100.0 + f64::from(number));
@@ -60,11 +62,20 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
     });
     let records = records.collect();
     RUNTIME.block_on(async { store.append(&Batch { cycle_id: None, records }).await });
+    api(store, None)
+});
+
+fn environments() -> [Environment; 2] {
+    ["dev", "prod"].map(|name| name.parse().expect("a name"))
+}
+
+fn api(store: MemoryStore, token: Option<&str>) -> Router {
+    let store: Arc<dyn Store> = Arc::new(store);
     router(Api {
         history: Arc::new(llm_monitor_core::history::History::new(Arc::clone(&store), 1 << 20)),
         store,
-        environments,
-        api_token: None,
+        environments: environments().into(),
+        api_token: token.map(|token| token.to_owned().into()),
         cors: CorsPolicy::Loopback,
         version: "0".to_owned(),
         monitor_interval: Duration::from_secs(60),
@@ -72,7 +83,7 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
         monitor_started_at: None,
         host_problems: None,
     })
-});
+}
 
 /// Whatever a query says, the answer is one that the API describes, and no page that a browser would run.
 pub(crate) fn query_string(bytes: &[u8]) {
@@ -80,19 +91,27 @@ pub(crate) fn query_string(bytes: &[u8]) {
     let path = PATHS[usize::from(*path) % PATHS.len()];
     let Ok(uri) = format!("{path}?{}", encoded(query)).parse::<Uri>() else { return };
     let request = Request::get(uri.clone()).body(axum::body::Body::empty()).expect("a request");
-    answer(&uri, request);
+    answer(READER.clone(), &uri, request);
 }
 
-/// A request by API Gateway (HTTP API, payload 2.0) is answered as one over a socket must be (see [`answer`]). An input is the path,
-/// the query, a header, the stage and the body, with a line feed between each two.
+/// See [`lambda_answer`].
 pub(crate) fn lambda_request(bytes: &[u8]) {
+    lambda_answer(bytes);
+}
+
+/// A request by API Gateway (HTTP API, payload 2.0) is answered as one over a socket must be (see [`answer`]); the status of the answer,
+/// where the input makes a request. An input is the path, the query, a header, the stage and the body, with a line feed between each two.
+/// With a body it is a POST that may write, to a store that holds nothing yet.
+pub(crate) fn lambda_answer(bytes: &[u8]) -> Option<StatusCode> {
     let mut parts = bytes.splitn(5, |byte| *byte == b'\n');
     let mut part = || parts.next().unwrap_or_default();
     let (path, query, header, stage, body) = (part(), part(), part(), part(), part());
     let (path, query) = (format!("/{}", encoded(path)), encoded(query));
     // API Gateway sends no address that is none.
-    let Ok(uri) = format!("https://api.example.org{path}?{query}").parse::<Uri>() else { return };
+    let uri = format!("https://api.example.org{path}?{query}").parse::<Uri>().ok()?;
     let text = String::from_utf8_lossy;
+    let writes = !body.is_empty();
+    let authorization = if writes { format!("Bearer {TOKEN}") } else { text(header).into_owned() };
     let event = json!({
         "version": "2.0",
         "routeKey": "$default",
@@ -100,13 +119,13 @@ pub(crate) fn lambda_request(bytes: &[u8]) {
         "rawQueryString": query,
         "headers": {
             "host": "api.example.org", "x-forwarded-proto": "https", "content-type": "application/json",
-            "authorization": text(header), "x-request-id": text(header), "accept": text(header), "if-none-match": text(header),
+            "authorization": authorization, "x-request-id": text(header), "accept": text(header), "if-none-match": text(header),
         },
         "requestContext": {
             "stage": text(stage), "apiId": "a", "accountId": "1", "domainName": "api.example.org", "requestId": "r",
             "time": "24/Nov/2026:16:54:00 +0000", "timeEpoch": 1_795_539_240_000_u64, "routeKey": "$default",
             "http": {
-                "method": if body.is_empty() { "GET" } else { "POST" }, "path": path, "protocol": "HTTP/1.1",
+                "method": if writes { "POST" } else { "GET" }, "path": path, "protocol": "HTTP/1.1",
                 "sourceIp": "192.0.2.1", "userAgent": "x",
             },
         },
@@ -114,14 +133,15 @@ pub(crate) fn lambda_request(bytes: &[u8]) {
         "isBase64Encoded": false,
     });
     // A header that is none makes no event: the gateway takes no such request.
-    let Ok(request) = lambda_http::request::from_str(&event.to_string()) else { return };
+    let request = lambda_http::request::from_str(&event.to_string()).ok()?;
     let (parts, body) = stage::strip(request).into_parts();
     let body = match body {
         Body::Text(text) => text.into(),
         Body::Binary(bytes) => bytes.into(),
         _ => axum::body::Body::empty(),
     };
-    answer(&uri, Request::from_parts(parts, body));
+    let routes = if writes { api(MemoryStore::new(), Some(TOKEN)) } else { READER.clone() };
+    Some(answer(routes, &uri, Request::from_parts(parts, body)))
 }
 
 /// A scheduled event is a time and a share of the cycle, or an error of one short line that names the field.
@@ -141,10 +161,9 @@ pub(crate) fn lambda_event(bytes: &[u8]) {
     }
 }
 
-/// Sends `request`, and reads the answer whole.
-fn answer(uri: &Uri, request: Request<axum::body::Body>) {
-    // Made before the runtime is entered, as it enters it itself.
-    let routes = ROUTER.clone();
+/// Sends `request`, reads the answer whole, and says its status. `routes` are made before the runtime is entered, as making them may enter
+/// it itself.
+fn answer(routes: Router, uri: &Uri, request: Request<axum::body::Body>) -> StatusCode {
     RUNTIME.block_on(async {
         let response: Response = routes.oneshot(request).await.expect("never fails");
         let (parts, body) = response.into_parts();
@@ -169,7 +188,8 @@ fn answer(uri: &Uri, request: Request<axum::body::Body>) {
         }
         assert_eq!(parts.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{uri}");
         assert!(parts.headers.contains_key(header::CONTENT_SECURITY_POLICY), "{uri}");
-    });
+        parts.status
+    })
 }
 
 /// `bytes` as they can stand in an address: what cannot is percent-encoded.

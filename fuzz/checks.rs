@@ -18,6 +18,8 @@ use llm_monitor_core::{
 };
 use rust_decimal::Decimal;
 
+#[cfg(test)]
+pub(crate) use api::lambda_answer;
 pub(crate) use api::{lambda_event, lambda_request, query_string};
 
 /// A target's check: panics where it does not hold.

@@ -12,9 +12,10 @@ use tokio::sync::OnceCell;
 /// TLS cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsSetupError {
-    /// Neither the platform nor `SSL_CERT_FILE` gives one.
-    #[error("no trusted root certificate found; install the system's CA certificates or set SSL_CERT_FILE")]
-    NoRoots,
+    /// Neither the platform nor `SSL_CERT_FILE` gives one. Holds what went wrong first, in brackets, where something did: a file that is
+    /// not there, say.
+    #[error("no trusted root certificate found{0}; install the system's CA certificates or set SSL_CERT_FILE")]
+    NoRoots(String),
     /// The TLS library refuses its own defaults.
     #[error("TLS could not be set up: {0}")]
     Unusable(String),
@@ -43,16 +44,20 @@ impl SharedTls {
     }
 }
 
-/// A configuration that trusts the platform's roots (or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`). Reads files, which takes
+/// A configuration that trusts the platform's roots (or, instead, those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, which are looked for in the
+/// process's environment alone). Reads files, which takes
 /// some milliseconds: do it once, and not while something is measured.
 ///
 /// # Errors
 /// Where no root certificate is found.
 pub fn client_config() -> Result<Arc<ClientConfig>, TlsSetupError> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let loaded = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(loaded.certs);
     if roots.is_empty() {
-        return Err(TlsSetupError::NoRoots);
+        return Err(TlsSetupError::NoRoots(
+            loaded.errors.first().map(|error| format!(" ({error})")).unwrap_or_default(),
+        ));
     }
     client_config_with_roots(roots)
 }

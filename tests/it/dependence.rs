@@ -37,6 +37,13 @@ fn every_module_has_its_place() {
 }
 
 #[test]
+fn the_architecture_tells_this_order() {
+    let text = fs::read_to_string(root().join("../../ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let line = format!("`{}`", CHAIN.join(" -> "));
+    assert!(text.lines().any(|other| other == line), "ARCHITECTURE.md lacks the line {line}");
+}
+
+#[test]
 fn uses_are_found_in_all_their_forms() {
     let text = "use crate::{\n    catalog::{Plan, Target},\n    redact,\n    store::file::{a, b},\n};\nuse crate::probe;\n\
                 // crate::cycle\nlet a = crate::record::csv::b();\npub(crate) fn c() {}";

@@ -5,6 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Where the programs' sources are.
+const PROGRAMS: [&str; 3] = ["core/src", "local-runner/src", "functions"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -32,8 +35,8 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// The sources of all packages, with literals that go over several lines put together.
-fn sources() -> String {
+/// The sources in `folders`, with literals that go over several lines put together.
+fn sources(folders: &[&str]) -> String {
     fn gather(folder: &Path, text: &mut String) {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -45,7 +48,7 @@ fn sources() -> String {
         }
     }
     let mut text = String::new();
-    for folder in ["core/src", "local-runner/src", "functions"] {
+    for folder in folders {
         gather(&root().join(folder), &mut text);
     }
     let mut parts = text.split("\\\n");
@@ -73,8 +76,33 @@ fn every_guarantee_names_tests_that_exist() {
 }
 
 #[test]
+fn every_test_and_fuzz_target_that_security_names_exists() {
+    let text = read("SECURITY.md");
+    let [core, local_runner, functions] = PROGRAMS;
+    let sources = sources(&[core, local_runner, functions, "tests/it"]);
+    let (mut tests, mut targets) = (0, 0);
+    for name in code(&text).filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')) {
+        match name.matches('_').count() {
+            // A word, or a column with its unit.
+            0 => {}
+            _ if name.ends_with("_ms") => {}
+            1 => {
+                let target = root().join(format!("fuzz/fuzz_targets/{name}.rs"));
+                assert!(target.exists(), "SECURITY.md: there is no fuzz target {name}");
+                targets += 1;
+            }
+            _ => {
+                assert!(sources.contains(&format!("fn {name}(")), "SECURITY.md: there is no test {name}");
+                tests += 1;
+            }
+        }
+    }
+    assert!(tests > 30 && targets > 3, "{tests} tests and {targets} fuzz targets are named");
+}
+
+#[test]
 fn every_message_in_the_troubleshooting_is_one_of_the_programs() {
-    let sources = sources();
+    let sources = sources(&PROGRAMS);
     let text = read("docs/OPERATIONS.md");
     let symptoms = text.split_once("## Troubleshooting").expect("the part").1;
     let mut messages = 0;
@@ -110,16 +138,30 @@ fn links_lead_somewhere_and_the_readme_leads_to_every_document() {
 }
 
 #[test]
-fn every_file_that_the_architecture_names_is_there_and_the_walk_names_each_once() {
-    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
-        let text = read(document);
-        for path in code(&text)
-            .filter(|code| code.starts_with("core/") || code.starts_with("local-runner/") || code.starts_with("tests/"))
-        {
-            let path = path.split(['<', ' ']).next().unwrap_or_default();
-            assert!(root().join(path).exists(), "{document}: {path} is not there");
+fn every_file_that_a_document_names_is_there_and_the_walk_names_each_once() {
+    let mut paths = 0;
+    for document in documents() {
+        let text = read(&document);
+        // A store's own paths name their values by `=`.
+        for code in code(&text).filter(|code| !code.contains('=')) {
+            // Up to a place that differs, a command's options, a test's name.
+            let path = code.split(['<', '*', ' ']).next().unwrap_or_default().split("::").next().unwrap_or_default();
+            let Some((first, _)) = path.split_once('/') else { continue };
+            let is_below = ["core", "local-runner", "functions", "tests", "docs", "fuzz", ".ci"].contains(&first);
+            let core = root().join("core/src");
+            if is_below {
+                assert!(root().join(path).exists(), "{document}: {path} is not there");
+            } else if !first.is_empty() && core.join(first).is_dir() {
+                // Short for a module of core: `http/admission.rs`, `probe/timeline`.
+                let is_there = core.join(path).exists() || core.join(format!("{path}.rs")).exists();
+                assert!(is_there, "{document}: there is no {path} in core/src");
+            } else {
+                continue;
+            }
+            paths += 1;
         }
     }
+    assert!(paths > 200, "{paths} paths are named");
     let text = read("ARCHITECTURE.md");
     let walk = text.split("\n## ").find(|part| part.starts_with("One probe")).expect("the walk");
     let mut named: Vec<_> = code(walk).filter(|code| code.contains('/')).collect();

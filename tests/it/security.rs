@@ -196,13 +196,12 @@ async fn models_names_lead_out_of_no_folder_and_to_no_other_path_of_a_server() {
 }
 
 #[tokio::test]
-async fn a_private_authority_is_added_by_ssl_cert_file_and_nothing_turns_verification_off() {
+async fn a_private_authority_is_trusted_by_ssl_cert_file_and_nothing_turns_verification_off() {
     let authority = Authority::new();
-    let (_usage, address) = Usage::start(r#"[{"llmCode":"gpt-a"}]"#).await;
     let port = serve_tls(authority.acceptor("localhost")).await;
     let setup = || {
         Setup::new().with([
-            ("DEV_USAGE_ENDPOINT", format!("http://{address}/usage")),
+            ("DEV_USAGE_ENDPOINT", format!("https://localhost:{port}/usage")),
             ("OPENAI_API_KEY", "sk-x-0123".to_owned()),
             ("OPENAI_BASE_URL", format!("https://localhost:{port}/v1")),
             // What turns verification off elsewhere.
@@ -215,14 +214,27 @@ async fn a_private_authority_is_added_by_ssl_cert_file_and_nothing_turns_verific
         ])
     };
     let stranger = Authority::new();
-    for (roots, code, kind) in [(authority.pem(), 0, Value::Null), (stranger.pem(), 1, Value::from("tls"))] {
+    for (roots, trusted, why) in [
+        (Some(authority.pem()), true, ""),
+        (Some(stranger.pem()), false, "certificate"),
+        (None, false, "/ca.pem'); install the system's CA certificates or set SSL_CERT_FILE"),
+    ] {
         let setup = setup();
         let file = setup.folder().join("ca.pem");
-        fs::write(&file, roots).expect("written");
+        if let Some(roots) = roots {
+            fs::write(&file, roots).expect("written");
+        }
         let setup = setup.with([("SSL_CERT_FILE", file.display().to_string())]);
         let ended = setup.run(&["cycle", "--json"]).await;
         let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {}", ended.stderr));
-        assert_eq!((ended.code, &report["records"][0]["error_kind"]), (Some(code), &kind), "{report}");
+        let records = report["records"].as_array().expect("records");
+        let probed = records.iter().find(|record| record["provider"] == "openai").expect("a probe of the server");
+        let (code, kind) = if trusted { (0, Value::Null) } else { (1, Value::from("tls")) };
+        assert_eq!((ended.code, &probed["error_kind"]), (Some(code), &kind), "{report}");
+        assert!(probed["error_message"].as_str().unwrap_or_default().contains(why), "{report}");
+        // Named by the usage endpoint alone, which is asked by https as well.
+        let is_listed = records.iter().any(|record| record["model_name"] == "gpt-of-the-usage-endpoint");
+        assert_eq!(is_listed, trusted, "{report}");
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::{
     probing::{due_now, target},
-    scripted::{Step, end, event, finish, play, read_request, stream_head, text, usage},
+    scripted::{Step, end, event, finish, play, read_request, response, stream_head, text, usage},
 };
 
 /// A private certificate authority.
@@ -59,7 +59,7 @@ impl Authority {
     }
 }
 
-/// Serves every connection with a stream of two tokens, on the port that it gives back.
+/// Serves a usage request with a report of one model and every other with a stream of two tokens, on the port that it gives back.
 pub(crate) async fn serve_tls(acceptor: TlsAcceptor) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("an address").port();
@@ -68,9 +68,15 @@ pub(crate) async fn serve_tls(acceptor: TlsAcceptor) -> u16 {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 let Ok(mut tls) = acceptor.accept(tcp).await else { return };
-                read_request(&mut tls).await;
-                let script =
-                    vec![stream_head(), text("Hello"), text("!"), finish("stop"), usage(2), event("[DONE]"), end()];
+                let script = if read_request(&mut tls).await.starts_with("GET /usage") {
+                    vec![response(
+                        "200 OK",
+                        "content-type: application/json\r\nconnection: close\r\n",
+                        r#"[{"llmCode":"gpt-of-the-usage-endpoint"}]"#,
+                    )]
+                } else {
+                    vec![stream_head(), text("Hello"), text("!"), finish("stop"), usage(2), event("[DONE]"), end()]
+                };
                 let _ = play(&mut tls, script).await;
             });
         }

@@ -4,6 +4,15 @@ use crate::{fnv, record::Environment};
 
 /// One of several monitors that share a cycle's work: each sends the probes of its share of the pairs (an environment and a
 /// model), and all shares together are all pairs.
+///
+/// ```
+/// use llm_monitor_core::{cycle::Shard, record::Environment};
+///
+/// let shards: Vec<Shard> = ["0/2", "1/2"].iter().map(|text| text.parse().unwrap()).collect();
+/// let takers = shards.iter().filter(|shard| shard.takes(&Environment::dev(), "gpt-4o-mini"));
+/// assert_eq!(takers.count(), 1);
+/// assert!("2/2".parse::<Shard>().is_err(), "they are counted from 0");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shard {
     number: u32,

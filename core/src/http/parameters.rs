@@ -110,6 +110,16 @@ impl ToSchema for Instant {}
 
 /// An instant as parameters and options name it: RFC 3339, or without a zone (UTC), or a date (its first instant). A `+` that
 /// was not percent-encoded has become a space: it is taken back.
+///
+/// ```
+/// use llm_monitor_core::http::parse_instant;
+///
+/// let noon = parse_instant("2026-11-24T12:00:00Z");
+/// assert_eq!(parse_instant("2026-11-24T13:00:00 01:00"), noon);
+/// assert_eq!(parse_instant("2026-11-24T12:00:00"), noon);
+/// assert_eq!(parse_instant("2026-11-24"), parse_instant("2026-11-24T00:00:00Z"));
+/// assert_eq!(parse_instant("yesterday"), None);
+/// ```
 pub fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(date) = text.parse::<NaiveDate>() {

@@ -9,6 +9,17 @@ pub const ENOUGH_SAMPLES: u64 = 20;
 
 /// Measured values, in any order: each by itself, or in bins where they come from rollups. Values that are not finite are
 /// not taken.
+///
+/// ```
+/// use llm_monitor_core::query::Sample;
+///
+/// let mut sample = Sample::default();
+/// for latency_ms in [40.0, 10.0, 30.0, 20.0] {
+///     sample.add(latency_ms);
+/// }
+/// assert_eq!(sample.into_sorted().percentile(50), Some(20.0), "by nearest rank: a value that was measured");
+/// assert_eq!(Sample::default().into_sorted().percentile(50), None);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sample {
     values: Vec<f64>,

@@ -108,6 +108,16 @@ pub fn header_line() -> String {
 }
 
 /// Reads a header row and the rows below it, of any age. `first_line` is the line of the first row after the header.
+///
+/// ```
+/// use llm_monitor_core::record::csv;
+///
+/// let text = "model_name,timestamp,latency_ms\ngpt-4o-mini,2026-11-24T16:54:00Z,812.5\ngpt-4o-mini,soon,1\n";
+/// let decoded = csv::decode(text.as_bytes(), 2);
+/// assert_eq!(decoded.records[0].latency_ms, Some(812.5));
+/// assert_eq!(decoded.records[0].environment.as_str(), "dev", "what older files leave out");
+/// assert_eq!(decoded.problems[0].line, 3, "costs no other row");
+/// ```
 pub fn decode(bytes: &[u8], first_line: u64) -> Decoded {
     let mut decoded = Decoded::default();
     for row in Rows::new(bytes, first_line) {
