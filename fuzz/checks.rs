@@ -110,12 +110,8 @@ pub(crate) fn csv_rows(bytes: &[u8]) {
     let rows = csv::decode(bytes, 2);
     let (table, problems) = csv::decode_table(bytes, 2);
     assert_eq!(problems.count, rows.problems.len() as u64);
-    assert!(
-        rows.problems.starts_with(&problems.first),
-        "{:?} are not the first of {:?}",
-        problems.first,
-        rows.problems
-    );
+    let first: Vec<_> = rows.problems.iter().take(1_000).collect();
+    assert_eq!(problems.first.iter().collect::<Vec<_>>(), first);
     assert_eq!(table.len(), rows.records.len());
     let mut file = csv::header_line().into_bytes();
     file.push(b'\n');

@@ -14,7 +14,7 @@ fn decode(bytes: &[u8], first_line: u64) -> Decoded {
     let (table, problems) = decode_table(bytes, first_line);
     let by_column: Vec<_> = (0..table.len()).map(|index| table.row(index).unwrap().to_record()).collect();
     assert_eq!(by_column, rows.records);
-    assert_eq!(problems.first, rows.problems);
+    assert_eq!(problems.first, rows.problems[..rows.problems.len().min(1_000)]);
     assert_eq!(problems.count, rows.problems.len() as u64);
     rows
 }
