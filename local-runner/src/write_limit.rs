@@ -61,11 +61,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteLimited<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_limited(cx, |stream, cx| stream.poll_flush(cx))
+        self.poll_limited(cx, S::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_limited(cx, |stream, cx| stream.poll_shutdown(cx))
+        self.poll_limited(cx, S::poll_shutdown)
     }
 }
 

@@ -153,7 +153,9 @@ async fn a_flood_of_the_api_leaves_room_for_health_and_one_of_health_is_shed_too
         // Those that hang go on to.
         store.set(Fault::None);
         assert_eq!(asked(&routes, ask(other)).await.status, 200, "{other} has room of its own");
-        taken.into_iter().for_each(|answer| answer.abort());
+        for answer in taken {
+            answer.abort();
+        }
     }
 }
 
