@@ -62,6 +62,10 @@ impl Cache {
         Self { limit_bytes, slots: Mutex::default() }
     }
 
+    pub(super) fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
     /// What is kept for `segment`, else what `load` gives. A failure is not kept: the next caller tries again.
     pub(super) async fn get_or_load<F>(
         &self,

@@ -20,6 +20,9 @@ const READ_AHEAD: usize = 4;
 /// Segments that are looked into for their parts before any is read.
 const BATCH: usize = 64;
 
+/// Rows take less memory than half of their text.
+const TEXT_BYTES_A_KEPT_BYTE: u64 = 2;
+
 /// Days whose rollups are read at the same time.
 const DAYS_AHEAD: usize = 8;
 
@@ -120,7 +123,7 @@ impl History {
         Ok(total)
     }
 
-    /// Shows the rows of `stretch` to `add`; `segments` may hold others too.
+    /// Shows the rows of `window` to `add`; `segments` may hold others too.
     async fn fold_stretch(
         &self,
         rows: &Rows<'_, impl Fn(&str) -> bool>,
@@ -129,11 +132,12 @@ impl History {
         seen: &mut u64,
         add: &mut impl FnMut(&TableRow<'_>),
     ) -> Result<(), FoldError> {
-        let mut batch: Vec<Segment> = Vec::new();
-        for segment in segments {
-            if window.overlaps(segment) {
-                batch.extend(self.divided(vec![segment.clone()], window).await?);
-            }
+        let segments: Vec<&Segment> = segments.iter().filter(|segment| window.overlaps(segment)).collect();
+        let passed_by = segments.len() - self.kept_at_once(&segments);
+        let mut batch: Vec<(Segment, bool)> = Vec::new();
+        for (at, segment) in segments.into_iter().enumerate() {
+            let parts = self.divided(vec![segment.clone()], window).await?;
+            batch.extend(parts.into_iter().map(|part| (part, at >= passed_by)));
             if batch.len() >= BATCH {
                 self.fold_parts(rows, std::mem::take(&mut batch), window, seen, add).await?;
             }
@@ -141,15 +145,30 @@ impl History {
         self.fold_parts(rows, batch, window, seen, add).await
     }
 
+    /// How many of `segments`, oldest first, counted from the newest, are kept together. Were the others kept as well, a stretch that is
+    /// longer than the memory would drive out what is kept of it just before it comes there.
+    fn kept_at_once(&self, segments: &[&Segment]) -> usize {
+        let mut room_bytes = (self.cache.limit_bytes() as u64).saturating_mul(TEXT_BYTES_A_KEPT_BYTE);
+        let fits = |segment: &&&Segment| {
+            let rest = room_bytes.checked_sub(segment.size_bytes);
+            room_bytes = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        segments.iter().rev().take_while(fits).count()
+    }
+
     async fn fold_parts(
         &self,
         rows: &Rows<'_, impl Fn(&str) -> bool>,
-        parts: Vec<Segment>,
+        parts: Vec<(Segment, bool)>,
         window: Window,
         seen: &mut u64,
         add: &mut impl FnMut(&TableRow<'_>),
     ) -> Result<(), FoldError> {
-        let mut loads = stream::iter(parts).map(async |part| self.load(&part).await).buffered(READ_AHEAD);
+        let load = async |(part, is_kept)| {
+            if is_kept { self.load(&part).await } else { self.load_once(&part).await }
+        };
+        let mut loads = stream::iter(parts).map(load).buffered(READ_AHEAD);
         while let Some(parsed) = loads.next().await {
             let parsed = parsed?;
             let is_wanted: Vec<bool> = parsed

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{Days, Utc};
+use chrono::{DateTime, Days, Utc};
 use llm_monitor::mock_history::{self, Layout, Plan};
 use tempfile::TempDir;
 
@@ -10,6 +10,8 @@ use tempfile::TempDir;
 pub(super) struct Place {
     folder: TempDir,
     pub(super) rows: usize,
+    /// All rows are older.
+    pub(super) until: DateTime<Utc>,
 }
 
 impl Place {
@@ -35,7 +37,7 @@ impl Place {
             Layout::Days | Layout::S3 => folder.path().join("history"),
         };
         let written = mock_history::write(plan, layout, &out, |_| {}).expect("written");
-        Self { folder, rows: written.rows as usize }
+        Self { folder, rows: written.rows as usize, until: plan.to }
     }
 
     pub(super) fn folder(&self) -> PathBuf {

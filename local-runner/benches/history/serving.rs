@@ -22,13 +22,15 @@ use tower::ServiceExt;
 use super::{
     Line,
     place::{Place, file_in},
+    resident,
 };
 
-const MEMORY_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+/// What `serve` has unless it is told otherwise.
+pub(super) const MEMORY_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 const RUNS: usize = 200;
 
 /// A server over a history, without a socket.
-struct Server {
+pub(super) struct Server {
     history: Arc<History>,
     router: Router,
     newest: DateTime<Utc>,
@@ -100,14 +102,15 @@ impl Server {
     }
 }
 
-/// Seconds until the file is opened and indexed, and every row read, parsed, sorted, kept and looked at once.
-pub(super) async fn load(place: &Place) -> f64 {
+/// Seconds until the file is opened and indexed, and every row read, parsed, sorted, kept as far as there is room, and looked at
+/// once. What there is no room for is parsed twice: for the index, and to be looked at.
+pub(super) async fn load(place: &Place, memory_limit_bytes: usize) -> (f64, Server) {
     let start = Instant::now();
-    let server = serve_within(&place.file(), false, 2 * MEMORY_LIMIT_BYTES).await;
+    let server = serve_within(&place.file(), false, memory_limit_bytes).await;
     let rows = Rows { scope: &Scope::default(), wants: |_: &str| true, at_most: u64::MAX };
     let count = server.history.fold(&rows, || 0, |count, _| *count += 1).await.expect("readable");
     assert_eq!(count, place.rows, "every row is read");
-    start.elapsed().as_secs_f64()
+    (start.elapsed().as_secs_f64(), server)
 }
 
 /// The newest and the deepest page of `prod`, of a small and of a large history.
@@ -130,13 +133,15 @@ pub(super) async fn pages(small: &Place, large: &Place) -> Vec<Line> {
     ] {
         let took = many.best(&address).await;
         let ratio = took.as_secs_f64() / compared.as_secs_f64();
-        lines.push(Line::new(
-            format!("{what} of 100 at {} rows", large.rows),
-            format!("{:.0} requests/s", 1.0 / took.as_secs_f64()),
-            format!("{ratio:.2} x the time at {} rows", small.rows),
-            ratio <= 2.0,
-            "2 x",
-        ));
+        let million = large.rows as f64 / 1e6;
+        lines.push(
+            Line::new(
+                format!("{what} of 100 at {million:.1} million rows"),
+                format!("{:.0} requests/s", 1.0 / took.as_secs_f64()),
+            )
+            .compared(format!("{ratio:.2} x the time at {} rows", small.rows))
+            .goal("2 x", &[Some(ratio <= 2.0)]),
+        );
     }
     lines
 }
@@ -176,32 +181,19 @@ pub(super) async fn month(place: &Place) -> Vec<Line> {
     let what = format!("{days} days x 40 series, p50, p95 and p99 by the hour");
     let duck = duckdb(&place.folder(), &from, &to);
     let compared = duck.map_or_else(
-        || "no DuckDB here: tests/history/run installs it".to_owned(),
+        || "DuckDB: not measured (tests/history/run installs it)".to_owned(),
         |duck| format!("{:.0} x as fast as DuckDB on the same files ({:.0} ms)", duck / warm.as_secs_f64(), duck * 1e3),
     );
+    let are_met = [Some(warm <= Duration::from_millis(10)), duck.map(|duck| duck / warm.as_secs_f64() >= 10.0)];
     vec![
-        Line::new(
-            format!("{what}, warm"),
-            format!("{:.1} ms", warm.as_secs_f64() * 1e3),
-            compared,
-            warm <= Duration::from_millis(10) && duck.is_none_or(|duck| duck / warm.as_secs_f64() >= 10.0),
-            "10 ms, 10 x",
-        ),
-        Line::new(
-            format!("{what}, first time"),
-            format!("{:.0} ms", cold.as_secs_f64() * 1e3),
-            String::new(),
-            true,
-            "-",
-        ),
-        Line::new(
-            format!("{what}, warm, as the API's JSON"),
-            format!("{:.1} ms", answer.as_secs_f64() * 1e3),
-            String::new(),
-            true,
-            "-",
-        ),
+        Line::new(format!("{what}, warm"), ms(warm)).compared(compared).goal("10 ms, 10 x", &are_met),
+        Line::new(format!("{what}, first time"), ms(cold)),
+        Line::new(format!("{what}, warm, as the API's JSON"), ms(answer)),
     ]
+}
+
+fn ms(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1e3)
 }
 
 /// Seconds that DuckDB takes for the same figures, the best of three; `None` where it is not installed.
@@ -249,40 +241,29 @@ pub(super) async fn year(folder: &Path) {
     let cold = start.elapsed();
     let warm = server.best(&address).await;
     let summary = server.best(&format!("/api/summary?environment=prod&from={from}")).await;
-    let after_figures = resident_mib();
+    let after_figures = resident::peak_mib("self");
     // What a person does in a day: pages, and a jump far back.
     for address in ["/api/latency?limit=1000", "/api/latency?limit=1000&skip=500000", "/api/models", "/metrics"] {
         server.get(address).await;
     }
-    let after_jumps = resident_mib();
+    let after_jumps = resident::peak_mib("self");
     let start = Instant::now();
     server.get(&format!("/api/latency?limit=100&model=none&environment=prod&from={from}")).await;
     let in_vain = start.elapsed();
     let since = (server.newest - TimeDelta::days(60)).to_rfc3339_opts(SecondsFormat::Secs, true).replace('+', "%2B");
     server.drain(&format!("/api/export?environment=prod&from={since}")).await;
-    let peaks = [
-        ("peak memory after a year's figures", after_figures),
-        ("and after a jump 500,000 rows deep", after_jumps),
-        ("and after an export of 60 days", resident_mib()),
-    ];
-    let line = |what: &str, figure: String, is_met: bool, goal: &str| println!("{what}\t{figure}\t{is_met}\t{goal}");
-    let ms = |took: Duration| format!("{:.1} ms", took.as_secs_f64() * 1e3);
-    line("a year of one environment by the day, warm", ms(warm), warm <= Duration::from_millis(50), "50 ms");
-    line("the same, first time, from disk", ms(cold), cold <= Duration::from_secs(1), "1 s");
-    line("a year's summary, warm", ms(summary), true, "-");
-    line("a page of a model that a year does not have", ms(in_vain), true, "-");
-    line("opening the store with a year in it", ms(opened), true, "-");
-    for (what, peak) in peaks {
-        if let Some(mib) = peak {
-            line(what, format!("{mib:.0} MiB"), mib <= 84.0, "64 + 20 MiB");
-        }
-    }
-}
-
-/// Of this process, where the system tells.
-fn resident_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
-    let kib: f64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024.0)
+    let peak =
+        |after: &str, mib| resident::line(format!("most memory of the benchmark's own server after {after}"), mib);
+    super::print(&[
+        Line::new("a year of one environment by the day, warm", ms(warm))
+            .goal("50 ms", &[Some(warm <= Duration::from_millis(50))]),
+        Line::new("a year of one environment by the day, first time", ms(cold))
+            .goal("1 s", &[Some(cold <= Duration::from_secs(1))]),
+        Line::new("a year's summary, warm", ms(summary)),
+        Line::new("a page of a model that a year does not have", ms(in_vain)),
+        Line::new("opening the store with a year in it", ms(opened)),
+        peak("a year's figures", after_figures),
+        peak("a jump 500,000 rows deep as well", after_jumps),
+        peak("an export of 60 days as well", resident::peak_mib("self")),
+    ]);
 }

@@ -65,6 +65,25 @@ async fn what_is_kept_stays_within_its_limit() {
 }
 
 #[tokio::test]
+async fn figures_of_more_than_the_memory_holds_read_again_only_what_there_was_no_room_for() {
+    // As with real rows, the text takes some times the memory.
+    let model = "a-model-with-a-long-name".repeat(3);
+    let segments = (0..50).map(|n| {
+        let rows: Vec<_> = (0..200).map(|m| record("prod", &model, n * 200 + m)).collect();
+        segment(&format!("s{n}"), &rows, true)
+    });
+    let store = LaidOut::new(segments.collect());
+    let history = History::new(Arc::clone(&store) as Arc<dyn Store>, 150_000);
+    let rows = Rows { scope: &Scope::default(), wants: |_: &str| true, at_most: u64::MAX };
+    let count = async || history.fold(&rows, || 0, |count, _| *count += 1).await.unwrap();
+    assert_eq!((count().await, store.reads()), (10_000, 50));
+    assert_eq!(count().await, 10_000);
+    let again = store.reads() - 50;
+    assert!((1..50).contains(&again), "{again} of 50 segments were read again");
+    assert_eq!((store.reads_of("s0"), store.reads_of("s49")), (2, 1), "the newest are kept");
+}
+
+#[tokio::test]
 async fn a_segment_that_grew_is_read_anew() {
     let store = LaidOut::new(vec![segment("open", &[record("prod", "a", 0)], false)]);
     let history = store.history();
