@@ -217,7 +217,7 @@ async fn what_usage_endpoints_said_on_both_sides_is_on_both_after_a_backup_each_
     for _ in 0..2 {
         run(&setup, &["backup", "copy"]).await;
         assert_eq!(usage(&setup, &copied(USAGE_OF_DEV)), both);
-        assert_eq!(usage(&setup, &copied(USAGE_OF_PROD)), [start.clone()], "and the files after it");
+        assert_eq!(usage(&setup, &copied(USAGE_OF_PROD)), std::slice::from_ref(&start), "and the files after it");
     }
     let restore = setup.with([("LATENCY_DATA_CSV", "copy/latency_data.csv")]);
     for _ in 0..2 {

@@ -44,11 +44,11 @@ impl Secrets {
 
     /// `text` without any of them.
     pub(crate) fn strike_out(&self, text: &str) -> String {
-        self.uncertain.iter().chain(&self.certain).fold(text.to_owned(), |text, secret| without(text, secret))
+        self.uncertain.iter().chain(&self.certain).fold(text.to_owned(), |text, secret| without(&text, secret))
     }
 }
 
-fn without(text: String, secret: &str) -> String {
+fn without(text: &str, secret: &str) -> String {
     let mut clean = text.replace(secret, "[redacted]");
     let remainder = (MIN_REMAINDER_CHARS..secret.len())
         .rev()

@@ -52,7 +52,9 @@ pub(super) fn measure(year: &Place) -> Vec<Line> {
     }
     drop(serve);
     let serve = Serve::start(&year.folder(), &[("MALLOC_ARENA_MAX", "1")]);
-    questions(year).iter().for_each(|(_, address)| serve.ask(address));
+    for (_, address) in &questions(year) {
+        serve.ask(address);
+    }
     lines.push(line(
         "most memory of `serve` after all of these, with `MALLOC_ARENA_MAX=1`".to_owned(),
         serve.peak_mib(),
