@@ -109,8 +109,8 @@ impl Durations {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::Micros(all) => size_of_val(all.as_slice()),
-            Self::Exact(all) => size_of_val(all.as_slice()),
+            Self::Micros(all) => held_bytes(all),
+            Self::Exact(all) => held_bytes(all),
         }
     }
 }
@@ -177,8 +177,8 @@ impl Wholes {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::Narrow(all) => size_of_val(all.as_slice()),
-            Self::Wide(all) => size_of_val(all.as_slice()),
+            Self::Narrow(all) => held_bytes(all),
+            Self::Wide(all) => held_bytes(all),
         }
     }
 }
@@ -291,8 +291,8 @@ impl Amounts {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::Scaled { all, .. } => size_of_val(all.as_slice()),
-            Self::Exact(all) => size_of_val(all.as_slice()),
+            Self::Scaled { all, .. } => held_bytes(all),
+            Self::Exact(all) => held_bytes(all),
         }
     }
 }
@@ -323,14 +323,30 @@ fn begun<T: Copy>(row: usize, unknown: T, expected: usize) -> Vec<T> {
     all
 }
 
+/// What `all` takes, its room for more included.
+pub(super) fn held_bytes<T>(all: &Vec<T>) -> usize {
+    all.capacity() * size_of::<T>()
+}
+
 /// `all` in the order of `order`, which names each of its places once.
 pub(super) fn gather<T: Copy>(all: &[T], order: &[u32]) -> Vec<T> {
-    order.iter().filter_map(|at| all.get(*at as usize).copied()).collect()
+    // Collected alone it would take up to twice its room, as nothing tells how many there will be.
+    let mut gathered = Vec::with_capacity(order.len());
+    gathered.extend(order.iter().filter_map(|at| all.get(*at as usize).copied()));
+    gathered
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_gathered_takes_no_more_room_than_it_needs() {
+        let all: Vec<u32> = (0..5_000).collect();
+        let order: Vec<u32> = (0..5_000).rev().collect();
+        let gathered = gather(&all, &order);
+        assert_eq!((gathered.len(), gathered.first(), held_bytes(&gathered)), (5_000, Some(&4_999), 20_000));
+    }
 
     #[test]
     fn durations_come_out_as_they_went_in_however_odd() {

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 pub(crate) use column::{Amount, Duration};
-use column::{Amounts, Durations, Wholes, gather};
+use column::{Amounts, Durations, Wholes, gather, held_bytes};
 
 use super::{CycleId, Environment, ErrorKind, Failure, Metric, Outcome, Record, TokenSource};
 
@@ -178,7 +178,7 @@ impl Table {
         let labels: usize = self.labels.iter().map(Label::bytes).sum();
         let durations: usize = self.durations.iter().map(Durations::bytes).sum();
         let tokens: usize = self.tokens.iter().map(Wholes::bytes).sum();
-        let rows = self.label_of.len() * (size_of::<u32>() + size_of::<i64>());
+        let rows = held_bytes(&self.label_of) + held_bytes(&self.timestamps_ms);
         size_of::<Self>() + labels + rows + durations + tokens + self.cycles.bytes() + self.costs.bytes()
     }
 }
