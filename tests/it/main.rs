@@ -16,6 +16,8 @@ mod demo;
 mod dependence;
 #[cfg(target_os = "linux")]
 mod disk_full;
+#[cfg(target_os = "linux")]
+mod disk_full_serving;
 mod docs;
 mod faults;
 mod imports;
