@@ -98,19 +98,19 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Adds `rows` to the file, which begins with `header_line` if it is new. Rows that fail to be written leave nothing behind.
 pub(super) fn append(path: &Path, header_line: &str, rows: &[u8]) -> io::Result<()> {
+    let begin = || replace(path, &[header_line.as_bytes(), b"\n", rows].concat());
     let mut file = match OpenOptions::new().read(true).append(true).open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return replace(path, &[header_line.as_bytes(), b"\n", rows].concat());
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return begin(),
         Err(error) => return Err(error),
     };
     let len = file.seek(SeekFrom::End(0))?;
-    let mut last = [b'\n'];
-    if len > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
+    if len == 0 {
+        return begin();
     }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
     // A torn last line stays a line of its own.
     let line_end: &[u8] = if last == *b"\n" { b"" } else { b"\n" };
     let written = file.write_all(&[line_end, rows].concat()).and_then(|()| file.sync_data());

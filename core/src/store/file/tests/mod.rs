@@ -234,6 +234,9 @@ async fn usage_files_and_catalogs_lie_beside_the_file() {
     fs::write(&usage, "a\n1\ntorn").expect("written");
     store.append_usage(&environment("qa"), day, "a", Bytes::from("2\n")).await.expect("written");
     assert_eq!(fs::read_to_string(&usage).expect("readable"), "a\n1\ntorn\n2\n");
+    fs::write(&usage, "").expect("written");
+    store.append_usage(&environment("qa"), day, "a", Bytes::from("3\n")).await.expect("written");
+    assert_eq!(fs::read_to_string(&usage).expect("readable"), "a\n3\n", "an empty file gets its header");
 }
 
 /// A line of megabytes costs itself, whether its end is there or not, and is never held whole.
